@@ -1,0 +1,1 @@
+"""Paddock: a Kubernetes operator for local LLMs."""
