@@ -1,0 +1,1 @@
+"""The two kinds as pydantic models, their CRDs, and the words users see: pure."""

@@ -1,0 +1,102 @@
+"""What both kinds are made of: the base record, the small field types, the condition.
+
+Pure. Spec fields never carry a default in the schema: defaults are in `plan.effective`, so that a
+GitOps tool never sees a difference.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+
+class Record(BaseModel):
+    """A frozen value with camelCase keys; unknown keys are ignored, the apiserver prunes them."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore"
+    )
+
+
+DnsLabel = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63, min_length=1)
+]
+DnsSubdomain = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        max_length=253,
+        min_length=1,
+    ),
+]
+ServedName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,78}[a-zA-Z0-9])?(:[a-zA-Z0-9]([-._a-zA-Z0-9]{0,78})?)?$",
+        max_length=161,
+    ),
+]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
+Quantity = Annotated[
+    int | str,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$",
+        max_length=32,
+        json_schema_extra={"x-kubernetes-int-or-string": True},
+    ),
+]
+ResourceName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        max_length=317,
+        min_length=1,
+    ),
+]
+LabelValue = Annotated[
+    str,
+    StringConstraints(pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", max_length=63),
+]
+
+
+class Toleration(Record):
+    """A core/v1 Toleration."""
+
+    key: ResourceName | None = None
+    operator: Literal["Exists", "Equal"] | None = None
+    value: LabelValue | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class Condition(Record):
+    """A metav1.Condition; every field is required, as Kubernetes requires it."""
+
+    type: Annotated[str, StringConstraints(max_length=316)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, StringConstraints(max_length=1024, min_length=1)]
+    message: Annotated[str, StringConstraints(max_length=32768)]
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    observed_generation: Annotated[int, Field(ge=0)]
+
+
+class Diagnosis(Record):
+    """One cause a user can act on: which object, what is wrong in plain words, what to do."""
+
+    object: Annotated[str, StringConstraints(max_length=512)]
+    reason: Annotated[str, StringConstraints(max_length=64)]
+    cause: Annotated[str, StringConstraints(max_length=2048)]
+    fix: Annotated[str, StringConstraints(max_length=2048)]
+
+
+class ObjectMeta(Record):
+    """The part of metadata the product reads."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int = 1
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
+    creation_timestamp: str | None = None

@@ -1,0 +1,198 @@
+"""InferencePool: replicas of one engine, on this hardware, serving these models.
+
+Pure declarations. Fields whose machinery is not built yet are absent, not ignored.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from paddock.api.base import (
+    Condition,
+    Diagnosis,
+    DnsSubdomain,
+    LabelValue,
+    ObjectMeta,
+    Quantity,
+    Record,
+    ResourceName,
+    ServedName,
+    Toleration,
+)
+
+
+class EngineName(StrEnum):
+    """The engines a pool may run."""
+
+    OLLAMA = "Ollama"
+    LLAMA_CPP = "LlamaCpp"
+    VLLM = "VLLM"
+
+
+class EngineEnv(Record):
+    """One environment variable of the engine; names are allow-listed by the engine's profile."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=128)]
+    value: Annotated[str, StringConstraints(max_length=1024)]
+
+
+class Engine(Record):
+    """Which engine, and how it departs from its profile."""
+
+    name: EngineName
+    image: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$", max_length=512),
+        Field(description="Replaces the profile's image."),
+    ] = None
+    env: Annotated[
+        tuple[EngineEnv, ...] | None,
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-map-keys": ["name"]}),
+    ] = None
+    args: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] | None,
+        Field(max_length=64, description="More arguments; allow-listed by the engine's profile."),
+    ] = None
+
+
+class PoolModel(Record):
+    """One model the pool serves."""
+
+    name: Annotated[DnsSubdomain, Field(description="A LocalModel of this namespace.")]
+    as_: Annotated[
+        ServedName | None,
+        Field(alias="as", description="The served name; by default the LocalModel's name."),
+    ] = None
+    preload: Annotated[
+        bool | None, Field(description="Load at start (default true) or on the first request.")
+    ] = None
+    context_length: Annotated[int | None, Field(ge=128, le=16_777_216)] = None
+
+
+class Hardware(Record):
+    """What each replica needs of its node."""
+
+    gpus: Annotated[int | None, Field(ge=0, le=64, description="GPUs per replica.")] = None
+    resource_name: Annotated[
+        ResourceName | None,
+        Field(description="The GPU's extended resource (default nvidia.com/gpu), or a MIG profile"),
+    ] = None
+    gpu_types: Annotated[
+        tuple[LabelValue, ...] | None,
+        Field(min_length=1, max_length=32, description="Values of the node's GPU type label."),
+    ] = None
+    memory: Annotated[Quantity | None, Field(description="Memory request and limit.")] = None
+    cpu: Annotated[Quantity | None, Field(description="CPU request.")] = None
+    node_selector: Annotated[dict[str, LabelValue] | None, Field(max_length=32)] = None
+    tolerations: Annotated[tuple[Toleration, ...] | None, Field(max_length=32)] = None
+    runtime_class_name: DnsSubdomain | None = None
+    priority_class_name: DnsSubdomain | None = None
+
+
+class Serving(Record):
+    """Engine-neutral knobs; an engine maps each one or refuses it by name."""
+
+    context_length: Annotated[int | None, Field(ge=128, le=16_777_216)] = None
+    parallel: Annotated[int | None, Field(ge=1, le=1024)] = None
+    max_queue: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1_048_576)] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024)] = None
+    gpu_layers: Annotated[
+        int | Literal["Auto"] | None,
+        Field(ge=0, le=10_000, json_schema_extra={"x-kubernetes-int-or-string": True}),
+    ] = None
+    flash_attention: bool | None = None
+    kv_cache_type: Literal["f16", "bf16", "q8_0", "q4_0", "fp8"] | None = None
+    keep_alive: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^(-1|0|([0-9]{1,6}(s|m|h))+)$", max_length=32),
+        Field(description="How long an idle model stays loaded: 30s, 5m, 1h, 0, or -1 (always)."),
+    ] = None
+    mmap: bool | None = None
+    mlock: bool | None = None
+    tensor_parallel: Annotated[int | None, Field(ge=1, le=64)] = None
+    gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1)] = None
+    draft_model: Annotated[
+        DnsSubdomain | None, Field(description="A LocalModel for speculative decoding.")
+    ] = None
+
+
+class InferencePoolSpec(Record):
+    """What the user wants served."""
+
+    engine: Engine
+    models: Annotated[
+        tuple[PoolModel, ...],
+        Field(
+            min_length=1,
+            max_length=64,
+            json_schema_extra={"x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    replicas: Annotated[int | None, Field(ge=0, le=1000)] = None
+    hardware: Hardware | None = None
+    serving: Serving | None = None
+
+
+class ServedModel(Record):
+    """One model as its engines answer for it."""
+
+    name: str
+    served_as: str
+    digest: str | None = None
+    state: str
+    loaded_on: tuple[str, ...] = ()
+
+
+class Endpoint(Record):
+    """Where the pool answers inside the cluster."""
+
+    openai: Annotated[str, Field(description="Base URL of the OpenAI-compatible routes.")]
+    ollama: Annotated[str | None, Field(description="Base URL of Ollama's own routes.")] = None
+
+
+class Fit(Record):
+    """The arithmetic of what one replica needs, in bytes."""
+
+    weights_bytes: int
+    kv_cache_bytes: int | None = None
+    overhead_bytes: int
+    needed_bytes: int
+    limit_bytes: int | None = None
+    explanation: str
+
+
+class PoolEffective(Record):
+    """The defaults in force."""
+
+    image: str
+    replicas: int
+    resource_name: str | None = None
+    gpus: int
+    cpu: str | None = None
+    memory: str | None = None
+    args: tuple[str, ...] = ()
+
+
+class InferencePoolStatus(Record):
+    """What is true of the pool."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    conditions: tuple[Condition, ...] = ()
+    replicas: Annotated[int | None, Field(ge=0)] = None
+    ready_replicas: Annotated[int | None, Field(ge=0)] = None
+    selector: str | None = None
+    endpoint: Endpoint | None = None
+    models: tuple[ServedModel, ...] = ()
+    fit: Fit | None = None
+    diagnosis: tuple[Diagnosis, ...] = ()
+    effective: PoolEffective | None = None
+
+
+class InferencePool(Record):
+    """The whole object."""
+
+    metadata: ObjectMeta
+    spec: InferencePoolSpec
+    status: InferencePoolStatus = InferencePoolStatus()

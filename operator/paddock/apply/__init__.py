@@ -1,0 +1,1 @@
+"""Writes, and nothing else: executes changes that `plan` decided."""

@@ -1,0 +1,1 @@
+"""The `paddock` command, also `kubectl paddock`: prints, and exits with a documented code."""

@@ -1,0 +1,257 @@
+"""Frozen records passed between the stages of a pass: what was observed, decided and done.
+
+Pure data. `observe` makes them out of raw objects, `plan` and `status` read them, nothing changes
+them. `None` means absent, never failed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from paddock.api.inferencepool import InferencePool
+from paddock.api.localmodel import LocalModel, Progress
+from paddock.api.reasons import Reason
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+Manifest: TypeAlias = Mapping[str, Json]
+"""One Kubernetes object as the apiserver speaks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One resource of the apiserver; `plural` is its path segment."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """Return the apiVersion that manifests of this kind carry."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """The object a pass is about: one kind's plural, a namespace, a name."""
+
+    plural: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFact:
+    """One container of a pod, as the kubelet reports it."""
+
+    name: str
+    ready: bool = False
+    started: bool = False
+    restarts: int = 0
+    waiting_reason: str | None = None
+    waiting_message: str | None = None
+    exit_code: int | None = None
+    exit_reason: str | None = None
+    exit_message: str | None = None
+    last_exit_code: int | None = None
+    last_exit_reason: str | None = None
+    last_exit_message: str | None = None
+    memory_limit: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodFact:
+    """One pod of ours."""
+
+    name: str
+    uid: str
+    phase: str
+    ip: str | None = None
+    node: str | None = None
+    ready: bool = False
+    deleting: bool = False
+    scheduled: bool = False
+    unschedulable_message: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    owner_uid: str | None = None
+    template_hash: str | None = None
+    containers: tuple[ContainerFact, ...] = ()
+    init_containers: tuple[ContainerFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobFact:
+    """One pull, check or free Job of ours."""
+
+    name: str
+    uid: str
+    resource_version: str
+    plan_hash: str | None = None
+    complete: bool = False
+    failed: bool = False
+    failed_reason: str | None = None
+    failed_message: str | None = None
+    result: str | None = None
+    finished_at: datetime | None = None
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFact:
+    """One PersistentVolumeClaim a model lives in."""
+
+    name: str
+    uid: str
+    resource_version: str
+    phase: str
+    capacity: str | None = None
+    requested: str | None = None
+    access_modes: tuple[str, ...] = ()
+    storage_class: str | None = None
+    owner_uid: str | None = None
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFact:
+    """A pool's Deployment as its controller reports it."""
+
+    name: str
+    uid: str
+    generation: int
+    observed_generation: int
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    progressing_reason: str | None = None
+    progressing_message: str | None = None
+    replica_failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFact:
+    """A warning the cluster recorded about one of our objects."""
+
+    object: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """One model as an engine names it over its own REST API."""
+
+    served_as: str
+    digest: str | None = None
+    loaded: bool = False
+    generated: bool | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """What one engine pod answered; `error` is a plain sentence when it did not."""
+
+    pod: str
+    answering: bool
+    version: str | None = None
+    models: tuple[LoadedModel, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The live children of one object, raw, for comparison with what is wanted."""
+
+    manifests: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    """By (kind, name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Everything one pass over a LocalModel may decide on."""
+
+    model: LocalModel
+    now: datetime
+    children: Children = Children()
+    claim: ClaimFact | None = None
+    jobs: tuple[JobFact, ...] = ()
+    pods: tuple[PodFact, ...] = ()
+    progress: Progress | None = None
+    events: tuple[EventFact, ...] = ()
+    pools: tuple[InferencePool, ...] = ()
+    siblings: tuple[LocalModel, ...] = ()
+    """Other LocalModels of the namespace that live in the same claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """Everything one pass over an InferencePool may decide on."""
+
+    pool: InferencePool
+    now: datetime
+    children: Children = Children()
+    models: Mapping[str, LocalModel] = field(default_factory=dict)
+    claims: Mapping[str, ClaimFact] = field(default_factory=dict)
+    deployment: DeploymentFact | None = None
+    pods: tuple[PodFact, ...] = ()
+    reports: Mapping[str, EngineReport] = field(default_factory=dict)
+    """By pod uid."""
+    events: tuple[EventFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply this whole object."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete this object, if it still has this uid."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str | None = None
+
+
+Change: TypeAlias = Apply | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A write the apiserver refused; becomes a condition and a diagnosis."""
+
+    object: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing to wait for but the next event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again after this many seconds, though nothing failed."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A write was refused; look again with back-off."""
+
+    refusals: tuple[Refusal, ...]
+
+
+Outcome: TypeAlias = Done | Wait | Blocked

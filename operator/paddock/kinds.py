@@ -1,0 +1,28 @@
+"""The resources the product reads or writes; a new child kind starts with a line here.
+
+A leaf beside `facts`: pure data.
+"""
+
+from paddock import names
+from paddock.facts import Kind
+
+LOCAL_MODELS = Kind(names.GROUP, names.VERSION, "localmodels", names.LOCAL_MODEL)
+INFERENCE_POOLS = Kind(names.GROUP, names.VERSION, "inferencepools", names.INFERENCE_POOL)
+CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+SERVICES = Kind("", "v1", "services", "Service")
+CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
+PODS = Kind("", "v1", "pods", "Pod")
+EVENTS = Kind("", "v1", "events", "Event")
+JOBS = Kind("batch", "v1", "jobs", "Job")
+DEPLOYMENTS = Kind("apps", "v1", "deployments", "Deployment")
+DISRUPTION_BUDGETS = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NETWORK_POLICIES = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+
+OWN = (LOCAL_MODELS, INFERENCE_POOLS)
+MODEL_CHILDREN = (CLAIMS, JOBS)
+POOL_CHILDREN = (DEPLOYMENTS, SERVICES, CONFIG_MAPS, DISRUPTION_BUDGETS, NETWORK_POLICIES)
+WATCHED_CHILDREN = (*MODEL_CHILDREN, *POOL_CHILDREN, PODS)
+"""Watched with the managed-by label as a server-side selector."""
+
+BY_KIND = {kind.kind: kind for kind in (*OWN, *WATCHED_CHILDREN, EVENTS, LEASES)}

@@ -1,0 +1,89 @@
+"""Every label, annotation, port, path and child name has its one spelling here.
+
+A leaf: imports nothing of ours. Child names are deterministic, so that creating twice is creating
+once.
+"""
+
+import hashlib
+
+GROUP = "paddock.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+LOCAL_MODEL = "LocalModel"
+INFERENCE_POOL = "InferencePool"
+
+FIELD_MANAGER = "paddock"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "paddock"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+NAME_LABEL = "app.kubernetes.io/name"
+OWNER_UID_LABEL = f"{GROUP}/owner-uid"
+POOL_LABEL = f"{GROUP}/pool"
+MODEL_LABEL = f"{GROUP}/model"
+
+APPLIED_ANNOTATION = f"{GROUP}/applied-hash"
+RESULT_ANNOTATION = f"{GROUP}/pull-result"
+PLAN_ANNOTATION = f"{GROUP}/pull-plan-hash"
+
+FINALIZER = f"{GROUP}/free-store"
+LEASE = "paddock-operator"
+
+ENGINE_PORT = 8080
+ENGINE_PORT_NAME = "http"
+PROGRESS_PORT = 9090
+PROGRESS_PORT_NAME = "progress"
+HEALTH_PORT = 8081
+
+STORE_PATH = "/store"
+CLAIMS_PATH = "/claims"
+CREDENTIALS_PATH = "/credentials"
+SCRATCH_PATH = "/tmp"  # noqa: S108 - the pod's own emptyDir, the only writable folder
+
+NON_ROOT_ID = 65532
+"""User and group of every pod we make, and the fsGroup of every volume they write."""
+
+MAX_LABEL_LENGTH = 63
+_HASH_LENGTH = 8
+
+
+def short_hash(text: str) -> str:
+    """Return eight hexadecimal digits that stand for the text; not a security boundary."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def fitted_name(base: str, suffix: str = "", limit: int = MAX_LABEL_LENGTH) -> str:
+    """Join base and suffix, replacing what exceeds the limit by a hash so that names never collide.
+
+    The default limit is 63 characters: what a label value and a Service name may hold.
+    """
+    name = f"{base}-{suffix}" if suffix else base
+    if len(name) <= limit:
+        return name
+    tail = f"-{short_hash(base)}-{suffix}" if suffix else f"-{short_hash(base)}"
+    return f"{base[: limit - len(tail)].rstrip('-.')}{tail}"
+
+
+def claim_name(model: str) -> str:
+    """Name the PersistentVolumeClaim that holds one model's weights."""
+    return fitted_name(model, "weights")
+
+
+def pull_job_name(model: str, plan_hash: str) -> str:
+    """Name the Job that brings one model at one pull plan."""
+    return fitted_name(model, f"pull-{plan_hash}")
+
+
+def check_job_name(model: str, plan_hash: str) -> str:
+    """Name the Job that asks upstream for drift."""
+    return fitted_name(model, f"check-{plan_hash}")
+
+
+def free_job_name(model: str, uid: str) -> str:
+    """Name the Job that frees one deleted model's blobs in a claim it shared."""
+    return fitted_name(model, f"free-{short_hash(uid)}")
+
+
+def pool_child_name(pool: str) -> str:
+    """Name a pool's Deployment, Service, ConfigMap, PodDisruptionBudget and NetworkPolicy."""
+    return fitted_name(pool)

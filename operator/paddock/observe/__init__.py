@@ -1,0 +1,1 @@
+"""Reads, and nothing else: turns raw objects and engine answers into facts."""

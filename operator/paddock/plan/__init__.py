@@ -1,0 +1,1 @@
+"""Decisions: pure functions from facts to wanted objects; never awaits, never logs."""

@@ -1,0 +1,1 @@
+"""Engine profiles: one file each, one registry line each in `registry`."""

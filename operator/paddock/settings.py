@@ -1,0 +1,68 @@
+"""What the administrator sets: read once at start from the environment and the arguments.
+
+A leaf. Every delay is here so that tests can shorten it; times are in seconds.
+"""
+
+from dataclasses import dataclass, field
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolicy:
+    """Which sources the pull Job may reach beyond public https."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Empty means every public host."""
+    allowed_cidrs: tuple[str, ...] = ()
+    """Private ranges that are allowed all the same."""
+    allow_http: bool = False
+    hf_endpoint: str = "https://huggingface.co"
+    ollama_registry: str = "registry.ollama.ai"
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of the children; user-facing defaults name the projects' official ones."""
+
+    operator: str = f"ghcr.io/paddock-dev/paddock:{VERSION}"
+    ollama: str | None = None
+    llama_cpp: str | None = None
+    vllm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Every wait of the operator, in seconds."""
+
+    resync: float = 240.0
+    lease_duration: float = 15.0
+    lease_renew_deadline: float = 10.0
+    lease_retry: float = 2.0
+    backoff_first: float = 0.5
+    backoff_limit: float = 300.0
+    progress_poll: float = 2.0
+    engine_poll: float = 2.0
+    engine_timeout: float = 60.0
+    pull_retry: float = 60.0
+    upstream_check: float = 86_400.0
+    supervisor_first: float = 1.0
+    supervisor_limit: float = 30.0
+    shutdown: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one operator process."""
+
+    namespace: str | None = None
+    """The one namespace to serve; None means all."""
+    operator_namespace: str = "paddock-system"
+    identity: str = "paddock"
+    concurrency: int = 8
+    writes_per_second: float = 50.0
+    gpu_type_label: str = "gpu-type"
+    health_port: int = 8081
+    source: SourcePolicy = field(default_factory=SourcePolicy)
+    images: Images = field(default_factory=Images)
+    delays: Delays = field(default_factory=Delays)
