@@ -37,14 +37,15 @@ ServedName = Annotated[
     ),
 ]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
-Quantity = Annotated[
-    int | str,
-    Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$",
-        max_length=32,
-        json_schema_extra={"x-kubernetes-int-or-string": True},
-    ),
-]
+Quantity = (
+    Annotated[int, Field(ge=0)]
+    | Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[0-9]{1,18}(\.[0-9]{1,9})?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$", max_length=32
+        ),
+    ]
+)
 ResourceName = Annotated[
     str,
     StringConstraints(

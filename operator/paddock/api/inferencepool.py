@@ -98,10 +98,7 @@ class Serving(Record):
     max_queue: Annotated[int | None, Field(ge=1, le=100_000)] = None
     batch_size: Annotated[int | None, Field(ge=1, le=1_048_576)] = None
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
-    gpu_layers: Annotated[
-        int | Literal["Auto"] | None,
-        Field(ge=0, le=10_000, json_schema_extra={"x-kubernetes-int-or-string": True}),
-    ] = None
+    gpu_layers: Annotated[int, Field(ge=0, le=10_000)] | Literal["Auto"] | None = None
     flash_attention: bool | None = None
     kv_cache_type: Literal["f16", "bf16", "q8_0", "q4_0", "fp8"] | None = None
     keep_alive: Annotated[
@@ -179,7 +176,9 @@ class InferencePoolStatus(Record):
     """What is true of the pool."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[
+        tuple[Condition, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["type"]})
+    ] = ()
     replicas: Annotated[int | None, Field(ge=0)] = None
     ready_replicas: Annotated[int | None, Field(ge=0)] = None
     selector: str | None = None

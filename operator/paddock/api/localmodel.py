@@ -107,7 +107,9 @@ class LocalModelSpec(Record):
 
     source: Annotated[
         str,
-        StringConstraints(min_length=6, max_length=2048),
+        StringConstraints(
+            pattern=r"^(hf|ollama|https?|s3|gs|oci|pvc)://[!-~]+$", min_length=6, max_length=2048
+        ),
         Field(
             description="hf://ORG/REPO[/FILE][@REVISION], ollama://[REGISTRY/]NAME[:TAG], "
             "https://..., s3://BUCKET/KEY, gs://BUCKET/KEY, oci://REGISTRY/NAME[:TAG|@DIGEST] or "
@@ -186,7 +188,9 @@ class LocalModelStatus(Record):
     """What is true of the model."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[
+        tuple[Condition, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["type"]})
+    ] = ()
     artifact: Artifact | None = None
     source: Annotated[str | None, Field(description="The source the artifact came from.")] = None
     progress: Progress | None = None

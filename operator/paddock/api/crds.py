@@ -1,0 +1,195 @@
+"""The two CustomResourceDefinitions, generated from the pydantic models.
+
+Pure. Cross-field rules are CEL here, so that the apiserver refuses with the path and no webhook is
+needed. `paddock crds --check` holds the committed files to this module.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from paddock import names
+from paddock.api.inferencepool import InferencePoolSpec, InferencePoolStatus
+from paddock.api.localmodel import LocalModelSpec, LocalModelStatus
+from paddock.api.schema import Schema, structural
+from paddock.facts import Json, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One CEL rule at one place of the spec; `path` is dotted, `[]` enters a list."""
+
+    path: str
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column that kubectl prints; priority 1 shows with -o wide."""
+
+    name: str
+    json_path: str
+    type: str = "string"
+    priority: int = 0
+
+
+_LABEL_KEYS = (
+    "self.all(k, size(k) <= 317 && "
+    "k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$'))"
+)
+_LABEL_KEYS_MESSAGE = "every key must be a label name such as gpu-type or example.com/zone"
+
+MODEL_RULES = (
+    Rule(
+        "storage",
+        "!has(self.claimName) || "
+        "!(has(self.size) || has(self.storageClassName) || has(self.accessModes))",
+        "claimName names an existing claim: leave out size, storageClassName and accessModes",
+    ),
+    Rule(
+        "",
+        "!self.source.startsWith('pvc://') || "
+        "!(has(self.storage) || has(self.credentials) || has(self.pull))",
+        "a pvc:// source is used where it is: leave out storage, credentials and pull",
+    ),
+    Rule("pull.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
+)
+POOL_RULES = (
+    Rule(
+        "",
+        "self.engine.name != 'VLLM' || size(self.models) == 1",
+        "a VLLM pool serves exactly one model: make one pool per model",
+    ),
+    Rule(
+        "models",
+        "self.all(m, self.exists_one(n, (has(n.as) ? n.as : n.name) == "
+        "(has(m.as) ? m.as : m.name)))",
+        "every served name (as, or the model's name) must be unique in the pool",
+    ),
+    Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
+)
+_READY = '.status.conditions[?(@.type=="Ready")]'
+MODEL_COLUMNS = (
+    Column("Ready", f"{_READY}.status"),
+    Column("Reason", f"{_READY}.reason"),
+    Column("Percent", ".status.progress.percent", "integer"),
+    Column("Bytes", ".status.artifact.bytes", "integer"),
+    Column("Architecture", ".status.artifact.architecture"),
+    Column("Quantization", ".status.artifact.quantization"),
+    Column("Digest", ".status.artifact.digest", priority=1),
+    Column("Source", ".spec.source", priority=1),
+    Column("Claim", ".status.claimName", priority=1),
+    Column("Age", ".metadata.creationTimestamp", "date"),
+)
+POOL_COLUMNS = (
+    Column("Engine", ".spec.engine.name"),
+    Column("Ready", f"{_READY}.status"),
+    Column("Reason", f"{_READY}.reason"),
+    Column("Wanted", ".status.replicas", "integer"),
+    Column("Serving", ".status.readyReplicas", "integer"),
+    Column("Endpoint", ".status.endpoint.openai"),
+    Column("Message", f"{_READY}.message", priority=1),
+    Column("Age", ".metadata.creationTimestamp", "date"),
+)
+_SCALE: Schema = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+
+
+def build_local_model_crd() -> Manifest:
+    """Return the CustomResourceDefinition of LocalModel."""
+    spec = structural(LocalModelSpec.model_json_schema(mode="validation"))
+    status = structural(LocalModelStatus.model_json_schema(mode="validation"))
+    return _crd(
+        names=_names(names.LOCAL_MODEL, "localmodels", "lmodel"),
+        schema=_object_schema(_with_rules(spec, MODEL_RULES), status),
+        columns=MODEL_COLUMNS,
+        subresources={"status": {}},
+    )
+
+
+def build_inference_pool_crd() -> Manifest:
+    """Return the CustomResourceDefinition of InferencePool."""
+    spec = structural(InferencePoolSpec.model_json_schema(mode="validation"))
+    status = structural(InferencePoolStatus.model_json_schema(mode="validation"))
+    return _crd(
+        names=_names(names.INFERENCE_POOL, "inferencepools", "ipool"),
+        schema=_object_schema(_with_rules(spec, POOL_RULES), status),
+        columns=POOL_COLUMNS,
+        subresources={"status": {}, "scale": _SCALE},
+    )
+
+
+def _names(kind: str, plural: str, short: str) -> Schema:
+    return {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": [short],
+        "categories": ["paddock"],
+    }
+
+
+def _crd(
+    *, names: Schema, schema: Schema, columns: Sequence[Column], subresources: Schema
+) -> Manifest:
+    version: Schema = {
+        "name": _VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": subresources,
+        "additionalPrinterColumns": [_column(column) for column in columns],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.{_GROUP}"},
+        "spec": {"group": _GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def _column(column: Column) -> Schema:
+    shown: Schema = {"name": column.name, "type": column.type, "jsonPath": column.json_path}
+    return {**shown, "priority": column.priority} if column.priority else shown
+
+
+def _object_schema(spec: Schema, status: Schema) -> Schema:
+    return {
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+
+
+def _with_rules(spec: Schema, rules: Sequence[Rule]) -> Schema:
+    for rule in rules:
+        spec = _with_rule(spec, tuple(filter(None, rule.path.split("."))), rule)
+    return spec
+
+
+def _with_rule(node: Schema, path: tuple[str, ...], rule: Rule) -> Schema:
+    if not path:
+        before = node.get("x-kubernetes-validations", [])
+        added: list[Json] = [*before] if isinstance(before, list) else []
+        added.append({"rule": rule.rule, "message": rule.message})
+        return {**node, "x-kubernetes-validations": added}
+    properties = node["properties"]
+    if not isinstance(properties, Mapping):
+        raise TypeError(f"{rule.path}: no such field")
+    child = properties[path[0]]
+    if not isinstance(child, dict):
+        raise TypeError(f"{rule.path}: no such field")
+    return {**node, "properties": {**properties, path[0]: _with_rule(child, path[1:], rule)}}
+
+
+_GROUP, _VERSION = names.GROUP, names.VERSION
