@@ -91,11 +91,14 @@ class JobFact:
     uid: str
     resource_version: str
     plan_hash: str | None = None
+    purpose: str = ""
+    """The component label: pull, check or free."""
     complete: bool = False
     failed: bool = False
     failed_reason: str | None = None
     failed_message: str | None = None
     result: str | None = None
+    """The termination message of its newest ended pod."""
     finished_at: datetime | None = None
     deleting: bool = False
 
@@ -112,7 +115,8 @@ class ClaimFact:
     requested: str | None = None
     access_modes: tuple[str, ...] = ()
     storage_class: str | None = None
-    owner_uid: str | None = None
+    made_for: str | None = None
+    """The model label of a claim that this operator made."""
     deleting: bool = False
 
 

@@ -23,7 +23,6 @@ POOL_LABEL = f"{GROUP}/pool"
 MODEL_LABEL = f"{GROUP}/model"
 
 APPLIED_ANNOTATION = f"{GROUP}/applied-hash"
-RESULT_ANNOTATION = f"{GROUP}/pull-result"
 PLAN_ANNOTATION = f"{GROUP}/pull-plan-hash"
 
 FINALIZER = f"{GROUP}/free-store"
