@@ -60,12 +60,6 @@ POOL_RULES = (
         "self.engine.name != 'VLLM' || size(self.models) == 1",
         "a VLLM pool serves exactly one model: make one pool per model",
     ),
-    Rule(
-        "models",
-        "self.all(m, self.exists_one(n, (has(n.as) ? n.as : n.name) == "
-        "(has(m.as) ? m.as : m.name)))",
-        "every served name (as, or the model's name) must be unique in the pool",
-    ),
     Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'

@@ -1,0 +1,126 @@
+"""Running programs: one-shot commands whose failure is a sentence, and recorded daemons.
+
+A recorded daemon is known by its process id and its start time, so that a reused id is never
+killed.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from paddock.local.problems import LocalError
+
+_TAIL = 1500
+_POLL = 0.05
+
+
+def run(
+    arguments: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> str:
+    """Run a command to its end and return its output; raise LocalError with its last words."""
+    environment = {**os.environ, **(env or {})}
+    done = subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=cwd,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout)[-_TAIL:].strip()
+        raise LocalError(f"{Path(str(arguments[0])).name} failed ({done.returncode}): {words}")
+    return done.stdout
+
+
+def start_time(pid: int) -> int | None:
+    """Return the start time of a process in clock ticks since boot, or None if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def start_daemon(
+    name: str,
+    arguments: Sequence[str | Path],
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+) -> int:
+    """Start a program that outlives us, record it in the folder, and return its process id."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(  # the daemon is waited for by its record, not by this object
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+    (folder / f"{name}.pid").write_text(f"{process.pid} {start_time(process.pid)}")
+    _CHILDREN[process.pid] = process
+    return process.pid
+
+
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""Daemons started by this very process, kept so that their end can be collected."""
+
+
+def recorded_pid(name: str, folder: Path) -> int | None:
+    """Return the process id of a recorded daemon that still runs."""
+    record = folder / f"{name}.pid"
+    if not record.exists():
+        return None
+    pid, _, started = record.read_text().partition(" ")
+    _reap(int(pid))
+    return int(pid) if str(start_time(int(pid))) == started else None
+
+
+def stop_daemon(
+    name: str, folder: Path, *, grace: float = 10.0, first: int = signal.SIGTERM
+) -> None:
+    """End a recorded daemon: the first signal, then SIGKILL after the grace; wait until gone."""
+    pid = recorded_pid(name, folder)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, first)
+        if not _gone(name, folder, grace):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            if not _gone(name, folder, grace):
+                raise LocalError(f"{name} (process {pid}) does not end")
+    (folder / f"{name}.pid").unlink(missing_ok=True)
+
+
+def _gone(name: str, folder: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while recorded_pid(name, folder) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _reap(pid: int) -> None:
+    child = _CHILDREN.get(pid)
+    if child is not None and child.poll() is not None:
+        del _CHILDREN[pid]
+
+
+def last_words(name: str, folder: Path) -> str:
+    """Return the end of a daemon's log, for an error message."""
+    log = folder / f"{name}.log"
+    return log.read_text(errors="replace")[-_TAIL:] if log.exists() else ""
