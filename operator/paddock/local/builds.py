@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -221,8 +222,8 @@ def _miniaudio(version: str) -> Path:
     folder = cache_folder() / "headers" / f"miniaudio-{version}"
     if not (folder / "miniaudio.h").exists():
         with debian.scratch("miniaudio") as scratch:
-            run(["python3", "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:",
-                 "--no-build-isolation", f"miniaudio=={version}", "-d", scratch])  # fmt: skip
+            run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:",
+                 f"miniaudio=={version}", "-d", scratch])  # fmt: skip
             archive = next(scratch.glob("miniaudio-*.tar.gz"))
             run(["tar", "-xzf", archive, "-C", scratch])
             header = next(scratch.rglob("miniaudio.h"))
