@@ -4,7 +4,7 @@ Pure data. `observe` makes them out of raw objects, `plan` and `status` read the
 them. `None` means absent, never failed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -12,10 +12,7 @@ from typing import TypeAlias
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel, Progress
 from paddock.api.reasons import Reason
-
-Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
-Manifest: TypeAlias = Mapping[str, Json]
-"""One Kubernetes object as the apiserver speaks it."""
+from paddock.wire import Manifest
 
 
 @dataclass(frozen=True, slots=True)

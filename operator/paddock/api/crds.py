@@ -11,7 +11,7 @@ from paddock import names
 from paddock.api.inferencepool import InferencePoolSpec, InferencePoolStatus
 from paddock.api.localmodel import LocalModelSpec, LocalModelStatus
 from paddock.api.schema import Schema, structural
-from paddock.facts import Json, Manifest
+from paddock.wire import Json, Manifest
 
 
 @dataclass(frozen=True, slots=True)

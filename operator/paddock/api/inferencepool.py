@@ -110,9 +110,6 @@ class Serving(Record):
     mlock: bool | None = None
     tensor_parallel: Annotated[int | None, Field(ge=1, le=64)] = None
     gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1)] = None
-    draft_model: Annotated[
-        DnsSubdomain | None, Field(description="A LocalModel for speculative decoding.")
-    ] = None
 
 
 class InferencePoolSpec(Record):

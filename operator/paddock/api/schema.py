@@ -6,7 +6,7 @@ apiextensions/v1: no $ref, no title, no null type, int-or-string as its own mark
 
 from collections.abc import Mapping
 
-from paddock.facts import Json
+from paddock.wire import Json
 
 Schema = dict[str, Json]
 _KEPT = frozenset(

@@ -10,7 +10,7 @@ import click
 import yaml
 
 from paddock.api.crds import build_inference_pool_crd, build_local_model_crd
-from paddock.facts import Manifest
+from paddock.wire import Manifest
 
 HEADER = "# Generated from operator/paddock/api by `paddock crds --write crds`; do not edit.\n"
 

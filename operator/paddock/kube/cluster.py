@@ -6,7 +6,8 @@ of `paddock.errors`.
 
 from typing import Literal, Protocol
 
-from paddock.facts import Kind, Manifest
+from paddock.facts import Kind
+from paddock.wire import Manifest
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 

@@ -218,15 +218,16 @@ def _compiler(component: Component) -> dict[str, str]:
 
 
 def _miniaudio(version: str) -> Path:
-    """Return a folder with miniaudio.h, from the source package of PyPI's `miniaudio`."""
+    """Return an include folder with miniaudio/miniaudio.h, from PyPI's `miniaudio` source."""
     folder = cache_folder() / "headers" / f"miniaudio-{version}"
-    if not (folder / "miniaudio.h").exists():
+    target = folder / "miniaudio" / "miniaudio.h"
+    if not target.exists():
         with debian.scratch("miniaudio") as scratch:
             run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:",
                  f"miniaudio=={version}", "-d", scratch])  # fmt: skip
             archive = next(scratch.glob("miniaudio-*.tar.gz"))
             run(["tar", "-xzf", archive, "-C", scratch])
             header = next(scratch.rglob("miniaudio.h"))
-            folder.mkdir(parents=True, exist_ok=True)
-            header.rename(folder / "miniaudio.h")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            header.rename(target)
     return folder

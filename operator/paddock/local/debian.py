@@ -15,7 +15,8 @@ from paddock.local.folders import cache_folder
 from paddock.local.problems import LocalError
 from paddock.local.processes import run
 
-_LIST_AGE = 86_400
+VERSIONS = "paddock-versions"
+"""Folder of an unpacked root that tells each package's version."""
 
 
 @contextmanager
@@ -63,7 +64,10 @@ def _unpack(final: Path, packages: Sequence[str], suite: str | None, *, closure:
         for merged in ("bin", "sbin", "lib", "lib64"):
             (root / "usr" / merged).mkdir(parents=True, exist_ok=True)
             (root / merged).symlink_to(f"usr/{merged}")
+        (root / VERSIONS).mkdir()
         for archive in sorted(archives.glob("*.deb")):
+            package, version = archive.name.split("_")[:2]
+            (root / VERSIONS / package).write_text(version.replace("%3a", "-"))
             _extract(archive, root)
         final.parent.mkdir(parents=True, exist_ok=True)
         root.rename(final)

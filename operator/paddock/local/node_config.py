@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddock.facts import Json
 from paddock.local import debian
 from paddock.local.control_plane import POD_RANGE, ControlPlane
 from paddock.local.images.pause import PAUSE_IMAGE, pause_archive
 from paddock.local.network import NODE_ADDRESS
+from paddock.wire import Json
 
 __all__ = ["PAUSE_IMAGE", "HostTools", "cgroup_name", "host_tools", "pause_archive", "write"]
 

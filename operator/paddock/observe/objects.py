@@ -12,11 +12,10 @@ from paddock.facts import (
     DeploymentFact,
     EventFact,
     JobFact,
-    Json,
-    Manifest,
     PodFact,
 )
 from paddock.observe.raw import at, flag, items, moment, named, number, text, texts
+from paddock.wire import Json, Manifest
 
 
 def pod_fact(pod: Manifest) -> PodFact:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from paddock.clock import parse_rfc3339
-from paddock.facts import Json
+from paddock.wire import Json
 
 
 def at(value: Json, *path: str) -> Json:

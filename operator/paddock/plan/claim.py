@@ -6,8 +6,8 @@ model leaves it, and a new model of the same name finds it again.
 
 from paddock import kinds, names
 from paddock.api.localmodel import LocalModel, Storage
-from paddock.facts import Json, Manifest
 from paddock.plan.owner import child_labels, owner_references
+from paddock.wire import Json, Manifest
 
 DEFAULT_SIZE = "20Gi"
 DEFAULT_ACCESS_MODES = ("ReadWriteOnce",)

@@ -5,7 +5,8 @@ Pure. The owner-uid label tells our own children from strangers of the same name
 
 from paddock import names
 from paddock.api.base import ObjectMeta
-from paddock.facts import Json, Kind
+from paddock.facts import Kind
+from paddock.wire import Json
 
 
 def child_labels(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddock import names
-from paddock.facts import Json
+from paddock.wire import Json
 
 _CHUNK = 1 << 20
 

@@ -1,0 +1,161 @@
+"""llama.cpp's server: one model in one process, or several behind its router.
+
+Facts from llama-server build 11669, tried. A model is named by its blob's path, so that /props
+(one model) and /v1/models (router) tell the digest that is really open. In the router a name's part
+after a colon is upper-cased, so colons are refused there.
+"""
+
+from paddock import names
+from paddock.api.inferencepool import EngineName, InferencePool, PoolModel, Serving
+from paddock.api.localmodel import ModelfileParameters
+from paddock.plan.engines.profile import (
+    CONFIG_PATH,
+    EngineRun,
+    PooledModel,
+    Profile,
+    Refusal,
+    refuse_knobs,
+)
+
+PRESET = "models.ini"
+_REFUSED = {
+    "max_queue": "llama.cpp's queue has no limit; leave maxQueue out.",
+    "keep_alive": "llama.cpp keeps its model loaded; leave keepAlive out.",
+    "tensor_parallel": "llama.cpp splits by layer; leave tensorParallel out.",
+    "gpu_memory_utilization": "llama.cpp takes what its layers need; use gpuLayers.",
+}
+_CACHE_TYPES = frozenset({"f16", "bf16", "q8_0", "q4_0"})
+_SAMPLING = {
+    "temperature": "temp", "top_p": "top-p", "top_k": "top-k", "min_p": "min-p",
+    "repeat_penalty": "repeat-penalty", "seed": "seed", "num_predict": "predict",
+}  # fmt: skip
+
+
+def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusal, ...]:
+    """Refuse what llama.cpp cannot honour."""
+    refused = list(refuse_knobs(pool, _REFUSED))
+    serving = pool.spec.serving or Serving()
+    if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
+        sentence = "llama.cpp has the cache types f16, bf16, q8_0 and q4_0."
+        refused.append(Refusal("spec.serving.kvCacheType", sentence))
+    for index, each in enumerate(pool.spec.models):
+        if len(pool.spec.models) > 1 and ":" in _served(each):
+            sentence = "With several models llama.cpp changes names with a colon; use a dash."
+            refused.append(Refusal(f"spec.models[{index}].as", sentence))
+        if each.preload is False and len(pool.spec.models) == 1:
+            sentence = "llama.cpp always loads its only model at start; leave preload out."
+            refused.append(Refusal(f"spec.models[{index}].preload", sentence))
+    for index, model in enumerate(models):
+        refused += _refuse_modelfile(index, model)
+    return tuple(refused)
+
+
+def _served(model: PoolModel) -> str:
+    return model.as_ or model.name
+
+
+def _refuse_modelfile(index: int, model: PooledModel) -> list[Refusal]:
+    modelfile = model.model.spec.modelfile
+    path = f"spec.models[{index}] (modelfile of {model.model.metadata.name})"
+    if modelfile is None:
+        return []
+    refused = []
+    if modelfile.system is not None:
+        sentence = "llama.cpp has no default system prompt; send it in the request."
+        refused.append(Refusal(f"{path}.system", sentence))
+    if modelfile.template is not None:
+        sentence = "Ollama's templates are Go templates; llama.cpp uses the one in the GGUF."
+        refused.append(Refusal(f"{path}.template", sentence))
+    if modelfile.parameters is not None and modelfile.parameters.stop is not None:
+        sentence = "llama.cpp has no default stop strings; send them in the request."
+        refused.append(Refusal(f"{path}.parameters.stop", sentence))
+    return refused
+
+
+def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
+    """Return how llama-server runs."""
+    common = ("--host", "0.0.0.0", "--port", str(names.ENGINE_PORT),  # noqa: S104 - the pod's own network
+              "--metrics", "--no-webui", "--offline")  # fmt: skip
+    options = _serving_options(pool.spec.serving or Serving())
+    if len(models) == 1:
+        (only,) = models
+        own = {**options, **_model_options(pool, only), "alias": only.served_as}
+        own["model"] = _path(only)
+        return EngineRun(command=("llama-server",), args=(*common, *_flags(own)))
+    sections = [_section(pool, model) for model in models]
+    return EngineRun(
+        command=("llama-server",),
+        args=(*common, "--models-preset", f"{CONFIG_PATH}/{PRESET}", *_flags(options)),
+        files={PRESET: "\n".join(sections)},
+    )
+
+
+def _path(model: PooledModel) -> str:
+    """Return the path to open: the blob, or a split model's first file beside its siblings."""
+    return model.view_path if model.is_split else model.blob_path
+
+
+def _serving_options(serving: Serving) -> dict[str, str]:
+    options: dict[str, object] = {
+        "parallel": serving.parallel,
+        "batch-size": serving.batch_size,
+        "threads": serving.threads,
+        "gpu-layers": None if serving.gpu_layers == "Auto" else serving.gpu_layers,
+        "flash-attn": {True: "on", False: "off", None: None}[serving.flash_attention],
+        "cache-type-k": serving.kv_cache_type,
+        "cache-type-v": serving.kv_cache_type,
+        "load-mode": _load_mode(serving),
+    }
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def _load_mode(serving: Serving) -> str | None:
+    if serving.mmap is None and serving.mlock is None:
+        return None
+    chosen = [name for name, on in (("mmap", serving.mmap), ("mlock", serving.mlock)) if on]
+    return "+".join(chosen) or "none"
+
+
+def _model_options(pool: InferencePool, model: PooledModel) -> dict[str, str]:
+    """Return one model's own options; the context is shared by the parallel slots."""
+    serving = pool.spec.serving or Serving()
+    modelfile = model.model.spec.modelfile
+    parameters = (modelfile.parameters if modelfile else None) or ModelfileParameters()
+    context = model.context_length or serving.context_length or parameters.num_ctx
+    options: dict[str, object] = {
+        flag: getattr(parameters, name) for name, flag in _SAMPLING.items()
+    }
+    if context is not None:
+        options["ctx-size"] = context * (serving.parallel or 1)
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def _flags(options: dict[str, str]) -> tuple[str, ...]:
+    return tuple(part for name, value in sorted(options.items()) for part in (f"--{name}", value))
+
+
+def _section(pool: InferencePool, model: PooledModel) -> str:
+    lines = {**_model_options(pool, model), "model": _path(model)}
+    if model.preload:
+        lines["load-on-startup"] = "true"
+    body = "".join(f"{name} = {value}\n" for name, value in sorted(lines.items()))
+    return f"[{model.served_as}]\n{body}"
+
+
+PROFILE = Profile(
+    name=EngineName.LLAMA_CPP,
+    image="ghcr.io/ggml-org/llama.cpp:server-b11669",
+    gpu_image="ghcr.io/ggml-org/llama.cpp:server-cuda-b11669",
+    health_path="/health",
+    default_gpus=0,
+    formats=frozenset({"gguf"}),
+    env_prefixes=("LLAMA_LOG_", "GGML_", "CUDA_", "ROCR_", "HSA_"),
+    flags=frozenset(
+        {"--ubatch-size", "--split-mode", "--tensor-split", "--main-gpu", "--numa",
+         "--rope-scaling", "--rope-freq-base", "--rope-freq-scale", "--yarn-orig-ctx", "--threads-batch",
+         "--reasoning-format", "--jinja", "--pooling", "--embeddings", "--reranking",
+         "--models-max", "--cache-reuse", "--cpu-moe", "--n-cpu-moe"}
+    ),
+    refuse=refuse,
+    run=run,
+)  # fmt: skip

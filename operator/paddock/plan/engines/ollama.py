@@ -1,0 +1,89 @@
+"""Ollama: many models in one server, read live from its own store layout.
+
+Facts from ollama 0.17.4 (envconfig/config.go), tried as a non-root user on a read-only store.
+"""
+
+from paddock import names
+from paddock.api.inferencepool import EngineName, InferencePool, Serving
+from paddock.plan.engines.profile import (
+    EngineRun,
+    PooledModel,
+    Profile,
+    Refusal,
+    refuse_knobs,
+)
+
+_REFUSED = {
+    "batch_size": "Ollama sets the batch size per request (num_batch), not per server.",
+    "threads": "Ollama sets threads per model (num_thread), not per server.",
+    "gpu_layers": "Ollama places layers itself; leave gpuLayers out.",
+    "mmap": "Ollama sets use_mmap per request; leave mmap out.",
+    "mlock": "Ollama sets use_mlock per request; leave mlock out.",
+    "tensor_parallel": "Ollama spreads over GPUs itself; leave tensorParallel out.",
+    "gpu_memory_utilization": "Ollama measures GPU memory itself; leave it out.",
+}
+_CACHE_TYPES = frozenset({"f16", "q8_0", "q4_0"})
+_TRUE = "1"
+
+
+def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusal, ...]:
+    """Refuse what Ollama cannot honour."""
+    refused = list(refuse_knobs(pool, _REFUSED))
+    serving = pool.spec.serving or Serving()
+    if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
+        sentence = "Ollama has the cache types f16, q8_0 and q4_0."
+        refused.append(Refusal("spec.serving.kvCacheType", sentence))
+    for index, each in enumerate(pool.spec.models):
+        if each.context_length is not None:
+            sentence = "Ollama has one contextLength for all models: set serving.contextLength."
+            refused.append(Refusal(f"spec.models[{index}].contextLength", sentence))
+        if each.as_ is not None and each.as_ != each.name:
+            sentence = "An Ollama pool serves a model under its LocalModel's name; leave as out."
+            refused.append(Refusal(f"spec.models[{index}].as", sentence))
+    refused += [
+        Refusal(f"spec.models[{index}]", "Ollama serves models that are one GGUF file.")
+        for index, model in enumerate(models)
+        if model.is_split
+    ]
+    return tuple(refused)
+
+
+def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
+    """Return how Ollama runs; it reads manifests live, so models join without a restart."""
+    del models
+    serving = pool.spec.serving or Serving()
+    env = {
+        "OLLAMA_HOST": f"0.0.0.0:{names.ENGINE_PORT}",
+        "OLLAMA_MODELS": names.STORE_PATH,
+        "OLLAMA_NOPRUNE": _TRUE,
+        "HOME": names.SCRATCH_PATH,
+    }
+    knobs: dict[str, object] = {
+        "OLLAMA_CONTEXT_LENGTH": serving.context_length,
+        "OLLAMA_NUM_PARALLEL": serving.parallel,
+        "OLLAMA_MAX_QUEUE": serving.max_queue,
+        "OLLAMA_KV_CACHE_TYPE": serving.kv_cache_type,
+        "OLLAMA_KEEP_ALIVE": serving.keep_alive,
+        "OLLAMA_FLASH_ATTENTION": _flag(serving.flash_attention),
+    }
+    env.update({name: str(value) for name, value in knobs.items() if value is not None})
+    return EngineRun(command=("ollama", "serve"), args=(), env=env)
+
+
+def _flag(value: bool | None) -> str | None:  # noqa: FBT001 - a tri-state, not a switch
+    return None if value is None else str(int(value))
+
+
+PROFILE = Profile(
+    name=EngineName.OLLAMA,
+    image="docker.io/ollama/ollama:0.17.4",
+    gpu_image="docker.io/ollama/ollama:0.17.4",
+    health_path="/api/version",
+    default_gpus=0,
+    formats=frozenset({"gguf"}),
+    env_prefixes=("OLLAMA_LOAD_TIMEOUT", "OLLAMA_MAX_LOADED_MODELS", "OLLAMA_SCHED_SPREAD",
+                  "OLLAMA_GPU_OVERHEAD", "OLLAMA_DEBUG", "CUDA_", "ROCR_", "HSA_"),
+    flags=frozenset(),
+    refuse=refuse,
+    run=run,
+)  # fmt: skip

@@ -1,0 +1,194 @@
+"""A bounded reader of GGUF headers: what the file says of itself, checked against its size.
+
+Pure over an open file. Own code because a header is hostile input: every count and length is
+bounded before it is used, arrays are skipped and not kept. Format: ggml's docs/gguf.md, versions 2
+and 3. A test holds it to the `gguf` package.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+MAGIC = b"GGUF"
+MAX_ENTRIES = 65_536
+MAX_ARRAY = 16_777_216
+MAX_STRING = 1 << 20
+MAX_KEY = 65_535
+MAX_DIMENSIONS = 4
+MAX_HEADER = 256 << 20
+_STRING, _ARRAY = 8, 9
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
+            12: "d"}  # fmt: skip
+_FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
+    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M",
+    30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4",
+}  # fmt: skip
+_TENSOR_TYPES = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
+    9: (32, 36), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
+    15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
+    21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8),
+    28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+}  # fmt: skip
+"""By ggml type: elements per block, bytes per block."""
+
+Scalar = int | float | str | bool
+
+
+class GgufError(ValueError):
+    """The file is not a GGUF file that an engine should be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What a GGUF file says of itself."""
+
+    values: Mapping[str, Scalar]
+    parameters: int
+    tensors: int
+
+    @property
+    def architecture(self) -> str | None:
+        """Return general.architecture."""
+        return self._text("general.architecture")
+
+    @property
+    def quantization(self) -> str | None:
+        """Return the name of general.file_type."""
+        kind = self.values.get("general.file_type")
+        return _FILE_TYPES.get(kind) if isinstance(kind, int) else None
+
+    @property
+    def context_length(self) -> int | None:
+        """Return ARCHITECTURE.context_length, in tokens."""
+        value = self.values.get(f"{self.architecture}.context_length")
+        return value if isinstance(value, int) else None
+
+    def _text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        return value if isinstance(value, str) else None
+
+
+class _Reader:
+    """Reads from the header only what is there, and never past its bound."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._limit = min(size, MAX_HEADER)
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        if count > self._limit - self.position:
+            raise GgufError("The GGUF header goes beyond the end of the file.")
+        data = self._stream.read(count)
+        if len(data) != count:
+            raise GgufError("The GGUF header goes beyond the end of the file.")
+        self.position += count
+        return data
+
+    def skip(self, count: int) -> None:
+        if count > self._limit - self.position:
+            raise GgufError("The GGUF header goes beyond the end of the file.")
+        self._stream.seek(count, 1)
+        self.position += count
+
+    def number(self, code: str) -> int:
+        (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(code)))
+        return int(value)
+
+    def text(self, limit: int) -> str:
+        length = self.number("Q")
+        if length > limit:
+            raise GgufError(f"A GGUF string of {length} bytes is longer than any model needs.")
+        try:
+            return self.take(length).decode()
+        except UnicodeDecodeError as error:
+            raise GgufError("A GGUF string is not UTF-8.") from error
+
+
+def read_header(stream: BinaryIO, size: int) -> GgufHeader:
+    """Read and check the header of a file of this many bytes."""
+    reader = _Reader(stream, size)
+    if reader.take(4) != MAGIC:
+        raise GgufError("The file is not GGUF: its first four bytes are others.")
+    version = reader.number("I")
+    if version not in (2, 3):
+        raise GgufError(f"GGUF version {version} is not one that engines read (2 or 3).")
+    tensors, entries = reader.number("Q"), reader.number("Q")
+    if tensors > MAX_ENTRIES or entries > MAX_ENTRIES:
+        raise GgufError("The GGUF header counts more entries than any model has.")
+    values: dict[str, Scalar] = {}
+    for _ in range(entries):
+        key = reader.text(MAX_KEY)
+        if key in values:
+            raise GgufError(f"The GGUF header says {key[:64]!r} twice.")
+        value = _value(reader, reader.number("I"))
+        if value is not None:
+            values[key] = value
+    parameters = _check_tensors(reader, tensors, _alignment(values), size)
+    return GgufHeader(values, parameters, tensors)
+
+
+def _value(reader: _Reader, kind: int) -> Scalar | None:
+    """Return a scalar; skip an array and return None."""
+    if kind == _STRING:
+        return reader.text(MAX_STRING)
+    if kind == _ARRAY:
+        _skip_array(reader)
+        return None
+    if kind not in _SCALARS:
+        raise GgufError(f"GGUF value type {kind} does not exist.")
+    code = _SCALARS[kind]
+    (value,) = struct.unpack(f"<{code}", reader.take(struct.calcsize(code)))
+    scalar: Scalar = value
+    return scalar
+
+
+def _skip_array(reader: _Reader) -> None:
+    kind, count = reader.number("I"), reader.number("Q")
+    if count > MAX_ARRAY:
+        raise GgufError(f"A GGUF array of {count} values is longer than any model needs.")
+    if kind == _STRING:
+        for _ in range(count):
+            length = reader.number("Q")
+            if length > MAX_STRING:
+                raise GgufError("A GGUF string is longer than any model needs.")
+            reader.skip(length)
+    elif kind in _SCALARS:
+        reader.skip(count * struct.calcsize(_SCALARS[kind]))
+    else:
+        raise GgufError(f"GGUF arrays of type {kind} are not read by engines.")
+
+
+def _alignment(values: Mapping[str, Scalar]) -> int:
+    value = values.get("general.alignment", 32)
+    if not isinstance(value, int) or value < 1 or value > MAX_KEY or value & (value - 1):
+        raise GgufError("The GGUF alignment is not a power of two.")
+    return value
+
+
+def _check_tensors(reader: _Reader, count: int, alignment: int, size: int) -> int:
+    """Check that every tensor lies in the file; return the number of parameters."""
+    parameters, end = 0, 0
+    for _ in range(count):
+        reader.text(MAX_KEY)
+        dimensions = reader.number("I")
+        if dimensions > MAX_DIMENSIONS:
+            raise GgufError(f"A GGUF tensor has {dimensions} dimensions; at most four exist.")
+        elements = 1
+        for _ in range(dimensions):
+            elements *= reader.number("Q")
+        kind, offset = reader.number("I"), reader.number("Q")
+        if offset % alignment or elements > 1 << 50 or offset > size:
+            raise GgufError("A GGUF tensor lies where no tensor can.")
+        block, bytes_per_block = _TENSOR_TYPES.get(kind, (1, 0))
+        parameters += elements
+        end = max(end, offset + -(-elements // block) * bytes_per_block)
+    start = -(-reader.position // alignment) * alignment
+    if start + end > size:
+        raise GgufError("The GGUF file is cut off: its tensors go beyond its end.")
+    return parameters

@@ -1,0 +1,99 @@
+"""The network guard: which addresses a pull may connect to, checked where the connection is made.
+
+Every host is resolved here, refused when any of its addresses is not public (unless the
+administrator allows the range), and then connected by that very address, so that a name cannot
+change its mind between check and use.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+
+from paddock.api.pull import Access, PullReason
+from paddock.puller.problems import PullError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+CONNECT_SECONDS = 10.0
+STALL_SECONDS = 60.0
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is on the public internet and stands for nothing else."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is not None or address in _NAT64 or address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def is_allowed(address: Address, access: Access) -> bool:
+    """Tell whether a pull may connect to this address."""
+    if is_public(address):
+        return True
+    ranges = (ipaddress.ip_network(cidr) for cidr in access.cidrs)
+    return any(address in each for each in ranges if each.version == address.version)
+
+
+def check_host(host: str, access: Access) -> None:
+    """Refuse a host that is not on the administrator's list, where there is one."""
+    if access.hosts and not any(
+        host == allowed or host.endswith(f".{allowed.removeprefix('*.')}")
+        for allowed in access.hosts
+    ):
+        raise PullError(
+            PullReason.SOURCE_FORBIDDEN,
+            f"The administrator does not allow pulls from {host}; ask for it to be added.",
+        )
+
+
+def resolve(host: str, port: int, access: Access) -> Sequence[str]:
+    """Return the addresses to connect to; refuse if the name stands for any forbidden one."""
+    check_host(host, access)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise PullError(
+            PullReason.SOURCE_UNREACHABLE, f"The name {host} does not resolve."
+        ) from error
+    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+    for address in addresses:
+        if not is_allowed(ipaddress.ip_address(address), access):
+            raise PullError(
+                PullReason.SOURCE_FORBIDDEN,
+                f"{host} is at {address}, which is not a public address; the administrator can "
+                "allow its range.",
+            )
+    return addresses
+
+
+class GuardedConnection(http.client.HTTPSConnection):
+    """An HTTP connection to a checked address; TLS still verifies the host's name."""
+
+    def __init__(self, scheme: str, host: str, port: int, access: Access) -> None:
+        super().__init__(host, port, timeout=STALL_SECONDS, context=ssl.create_default_context())
+        self._tls = scheme == "https"
+        self._access = access
+        if not self._tls:
+            self.default_port = 80
+
+    def connect(self) -> None:
+        """Resolve, check and connect; the first address that answers wins."""
+        self.sock = self._connected(resolve(self.host, self.port, self._access))
+        self.sock.settimeout(STALL_SECONDS)
+        if self._tls:
+            context = ssl.create_default_context()
+            self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+
+    def _connected(self, addresses: Sequence[str]) -> socket.socket:
+        last: OSError | None = None
+        for address in addresses:
+            try:
+                return socket.create_connection((address, self.port), CONNECT_SECONDS)
+            except OSError as error:
+                last = error
+        raise PullError(
+            PullReason.SOURCE_UNREACHABLE, f"{self.host} does not accept connections."
+        ) from last
