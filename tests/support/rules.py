@@ -1,0 +1,111 @@
+"""The rules that every status must keep; each test of a status runs them over it.
+
+A broken rule is a sentence; `check_status` fails with all of them at once.
+"""
+
+import re
+from collections.abc import Iterator
+
+from paddock.api.base import Condition, Diagnosis
+from paddock.api.inferencepool import InferencePoolStatus
+from paddock.api.localmodel import LocalModelStatus
+from paddock.api.reasons import ConditionType, Reason
+from paddock.clock import parse_rfc3339
+
+ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
+"""Present only while true."""
+INFORMATIVE = frozenset({ConditionType.UP_TO_DATE, ConditionType.FITS})
+"""May be false or unknown beside Ready."""
+LONGEST = 1024
+_SECRET = re.compile(
+    r"bearer |hf_[A-Za-z0-9]{8}|sk-[A-Za-z0-9]{8}|AKIA[0-9A-Z]{12}|-----BEGIN|"
+    r"(password|passwd|secret|token|api_?key)=|://[^/\s]+:[^/\s]+@|[?&](sig|signature|x-amz-)",
+    re.IGNORECASE,
+)
+_VOLATILE = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|0x[0-9a-f]{6,}|back-off \d|\b\d+(\.\d+)?(ms|s) ago\b|"
+    r"\(x\d+|restart(ed|s)? \d+ times?"
+)
+
+Status = LocalModelStatus | InferencePoolStatus
+
+
+def check_status(status: Status, *, generation: int) -> None:
+    """Fail with every rule the status breaks."""
+    broken = list(broken_rules(status, generation=generation))
+    assert not broken, "\n".join(broken)
+
+
+def broken_rules(status: Status, *, generation: int) -> Iterator[str]:
+    """Yield one sentence for each broken rule."""
+    if status.observed_generation != generation:
+        yield f"observedGeneration is {status.observed_generation}, not {generation}"
+    types = [condition.type for condition in status.conditions]
+    if len(set(types)) != len(types):
+        yield f"a condition type appears twice: {types}"
+    for condition in status.conditions:
+        yield from _broken_by_condition(condition, generation)
+    for diagnosis in status.diagnosis:
+        yield from _broken_by_diagnosis(diagnosis)
+    yield from _broken_by_summary({condition.type: condition for condition in status.conditions})
+
+
+def _broken_by_condition(condition: Condition, generation: int) -> Iterator[str]:
+    where = f"condition {condition.type}"
+    if condition.type not in set(ConditionType):
+        yield f"{where} is not among the declared types"
+    if condition.reason not in set(Reason):
+        yield f"{where} has the undeclared reason {condition.reason}"
+    if condition.observed_generation != generation:
+        yield f"{where} observed generation {condition.observed_generation}, not {generation}"
+    parse_rfc3339(condition.last_transition_time)
+    yield from _broken_by_text(where, condition.message)
+
+
+def _broken_by_diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
+    where = f"diagnosis of {diagnosis.object}"
+    if not re.fullmatch(r"[A-Z][A-Za-z]+/[a-zA-Z0-9][-a-zA-Z0-9.]*", diagnosis.object):
+        yield f"{where}: the object is not written Kind/name"
+    if diagnosis.reason not in set(Reason):
+        yield f"{where} has the undeclared reason {diagnosis.reason}"
+    yield from _broken_by_text(f"{where}, cause", diagnosis.cause)
+    yield from _broken_by_text(f"{where}, fix", diagnosis.fix)
+
+
+def _broken_by_text(where: str, text: str) -> Iterator[str]:
+    if not text.endswith(".") or text.endswith(".."):
+        yield f"{where} does not end with one period: {text!r}"
+    if "\n" in text or "  " in text or text != text.strip():
+        yield f"{where} is not one plain line: {text!r}"
+    if not text[:1].isalnum():
+        yield f"{where} does not start with a word: {text!r}"
+    if len(text) > LONGEST:
+        yield f"{where} is {len(text)} characters long"
+    if _SECRET.search(text):
+        yield f"{where} looks as if it held a secret: {text!r}"
+    if _VOLATILE.search(text):
+        yield f"{where} holds a time or a counter, so it would change by itself: {text!r}"
+    if "None" in text or "{" in text:
+        yield f"{where} holds a value that was not worded: {text!r}"
+
+
+def _broken_by_summary(conditions: dict[str, Condition]) -> Iterator[str]:
+    ready = conditions.get(ConditionType.READY)
+    if ready is None:
+        yield "there is no Ready"
+        return
+    abnormal = [conditions[kind] for kind in sorted(ABNORMAL) if kind in conditions]
+    yield from (f"{each.type} is there and {each.status}" for each in abnormal
+                if each.status != "True")  # fmt: skip
+    if ready.status == "True" and abnormal:
+        yield f"Ready is True beside {abnormal[0].type}"
+    if ready.status != "True" and len(abnormal) != 1:
+        yield f"Ready is {ready.status} with {len(abnormal)} of Reconciling and Stalled"
+    if ready.status == "True":
+        yield from (
+            f"Ready is True while {each.type} is {each.status}"
+            for each in conditions.values()
+            if each.status != "True" and each.type not in INFORMATIVE
+        )
+    if ready.status != "True" and abnormal and abnormal[0].reason != ready.reason:
+        yield f"Ready says {ready.reason} and {abnormal[0].type} says {abnormal[0].reason}"
