@@ -5,7 +5,7 @@ them. `None` means absent, never failed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -98,6 +98,10 @@ class JobFact:
     """The termination message of its newest ended pod."""
     finished_at: datetime | None = None
     deleting: bool = False
+
+    def with_result(self, result: str | None) -> "JobFact":
+        """Return the same Job with its pod's last words."""
+        return replace(self, result=result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What an InferencePool needs next: its children, or a sentence that says why not.
 
-Pure: facts in, a PoolPlan out. While a model is missing or being pulled, the children that exist are
-left as they are: what serves keeps serving.
+Pure: facts in, a PoolPlan out. While a model is missing or being pulled, the children that exist
+are left as they are: what serves keeps serving.
 """
 
 from dataclasses import dataclass, field

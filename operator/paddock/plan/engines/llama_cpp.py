@@ -152,9 +152,9 @@ PROFILE = Profile(
     env_prefixes=("LLAMA_LOG_", "GGML_", "CUDA_", "ROCR_", "HSA_"),
     flags=frozenset(
         {"--ubatch-size", "--split-mode", "--tensor-split", "--main-gpu", "--numa",
-         "--rope-scaling", "--rope-freq-base", "--rope-freq-scale", "--yarn-orig-ctx", "--threads-batch",
-         "--reasoning-format", "--jinja", "--pooling", "--embeddings", "--reranking",
-         "--models-max", "--cache-reuse", "--cpu-moe", "--n-cpu-moe"}
+         "--rope-scaling", "--rope-freq-base", "--rope-freq-scale", "--yarn-orig-ctx",
+         "--threads-batch", "--reasoning-format", "--jinja", "--pooling", "--embeddings",
+         "--reranking", "--models-max", "--cache-reuse", "--cpu-moe", "--n-cpu-moe"}
     ),
     refuse=refuse,
     run=run,

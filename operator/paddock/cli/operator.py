@@ -1,0 +1,69 @@
+"""`paddock operator`: the operator process; its settings come from options or the environment."""
+
+import asyncio
+import logging
+import os
+import socket
+
+import click
+
+from paddock.run import run_operator
+from paddock.settings import Images, Settings, SourcePolicy
+
+
+@click.command("operator", context_settings={"auto_envvar_prefix": "PADDOCK"})
+@click.option("--namespace", help="Serve this one namespace; all namespaces by default.")
+@click.option("--operator-namespace", default="paddock-system", show_default=True)
+@click.option("--operator-image", help="Image of the pull Jobs; by default this release's.")
+@click.option("--ollama-image", help="Replaces Ollama's official image.")
+@click.option("--llama-cpp-image", help="Replaces llama.cpp's official image.")
+@click.option("--vllm-image", help="Replaces vLLM's official image.")
+@click.option("--allow-host", multiple=True, help="Only these hosts may be pulled from.")
+@click.option("--allow-cidr", multiple=True, help="A private range that may be pulled from.")
+@click.option("--allow-http", is_flag=True, help="Pulls may use plain http.")
+@click.option("--hf-endpoint", default=SourcePolicy().hf_endpoint, show_default=True)
+@click.option("--gpu-type-label", default=Settings().gpu_type_label, show_default=True)
+@click.option("--health-port", default=Settings().health_port, show_default=True)
+@click.option("--kubeconfig", type=click.Path(exists=True), help="By default the pod's account.")
+def operator(  # noqa: PLR0913 - one parameter per documented option
+    *,
+    namespace: str | None,
+    operator_namespace: str,
+    operator_image: str | None,
+    ollama_image: str | None,
+    llama_cpp_image: str | None,
+    vllm_image: str | None,
+    allow_host: tuple[str, ...],
+    allow_cidr: tuple[str, ...],
+    allow_http: bool,
+    hf_endpoint: str,
+    gpu_type_label: str,
+    health_port: int,
+    kubeconfig: str | None,
+) -> None:
+    """Run the operator until it is told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("kopf", "httpx", "asyncio", "aiohttp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if kubeconfig is not None:
+        os.environ["KUBECONFIG"] = kubeconfig  # kopf's login reads it
+    settings = Settings(
+        namespace=namespace,
+        operator_namespace=operator_namespace,
+        identity=f"{socket.gethostname()}_{os.getpid()}",
+        gpu_type_label=gpu_type_label,
+        health_port=health_port,
+        source=SourcePolicy(
+            allowed_hosts=allow_host,
+            allowed_cidrs=allow_cidr,
+            allow_http=allow_http,
+            hf_endpoint=hf_endpoint,
+        ),
+        images=Images(
+            operator=operator_image or Images().operator,
+            ollama=ollama_image,
+            llama_cpp=llama_cpp_image,
+            vllm=vllm_image,
+        ),
+    )
+    asyncio.run(run_operator(settings, kubeconfig))

@@ -1,0 +1,110 @@
+"""Everything a pass over a LocalModel decides on, gathered: reads only."""
+
+from collections.abc import Iterable
+
+import httpx
+from pydantic import ValidationError
+
+from paddock import kinds, names
+from paddock.api.inferencepool import InferencePool
+from paddock.api.localmodel import LocalModel, Progress
+from paddock.clock import Clock
+from paddock.facts import Children, EventFact, JobFact, ModelFacts, PodFact
+from paddock.kube.cache import Cache
+from paddock.kube.cluster import Cluster
+from paddock.observe.objects import claim_fact, event_fact, job_fact, pod_fact
+from paddock.observe.raw import at, items, text
+from paddock.plan.model import claim_of
+from paddock.wire import Manifest
+
+_PROGRESS_SECONDS = 1.0
+
+
+async def observe_model(
+    model: LocalModel, cluster: Cluster, cache: Cache, clock: Clock, client: httpx.AsyncClient
+) -> ModelFacts:
+    """Return the facts about one LocalModel."""
+    metadata = model.metadata
+    children = list(cache.children_of(metadata.uid))
+    raw_pods = [child for child in children if child["kind"] == "Pod"]
+    pods = tuple(pod_fact(pod) for pod in raw_pods)
+    claim = cache.get(kinds.CLAIMS, metadata.namespace, claim_of(model))
+    manifests = {_identity(child): child for child in children}
+    if claim is not None:
+        manifests[_identity(claim)] = claim
+    waiting = [pod for pod in pods if not pod.ready and pod.phase == "Pending"]
+    return ModelFacts(
+        model=model,
+        now=clock.now(),
+        children=Children(manifests),
+        claim=claim_fact(claim) if claim is not None else None,
+        jobs=tuple(_job(child, raw_pods) for child in children if child["kind"] == "Job"),
+        pods=tuple(pod for pod in pods if pod.phase in ("Pending", "Running", "Failed")),
+        progress=await _progress(client, pods),
+        events=await observe_events(cluster, metadata.namespace, waiting),
+        pools=tuple(_pools(cache, model)),
+        siblings=tuple(_siblings(cache, model)),
+    )
+
+
+def _identity(manifest: Manifest) -> tuple[str, str]:
+    return str(manifest["kind"]), text(manifest, "metadata", "name") or ""
+
+
+def _job(job: Manifest, pods: Iterable[Manifest]) -> JobFact:
+    """Join a Job with the last words of its newest ended pod."""
+    fact = job_fact(job)
+    ended = sorted(
+        (
+            (text(status, "state", "terminated", "finishedAt") or "", message)
+            for pod in pods
+            if text(pod, "metadata", "labels", "batch.kubernetes.io/controller-uid") == fact.uid
+            for status in items(pod, "status", "containerStatuses")
+            if (message := text(status, "state", "terminated", "message"))
+        ),
+    )
+    return fact.with_result(ended[-1][1] if ended else None)
+
+
+async def _progress(client: httpx.AsyncClient, pods: Iterable[PodFact]) -> Progress | None:
+    """Ask the pulling pod how far it is; no answer is no progress."""
+    running = next((pod for pod in pods if pod.phase == "Running" and pod.ip), None)
+    if running is None:
+        return None
+    try:
+        answer = await client.get(
+            f"http://{running.ip}:{names.PROGRESS_PORT}/progress", timeout=_PROGRESS_SECONDS
+        )
+        return Progress.model_validate_json(answer.content)
+    except (httpx.HTTPError, ValidationError):
+        return None
+
+
+async def observe_events(
+    cluster: Cluster, namespace: str, pods: Iterable[PodFact]
+) -> tuple[EventFact, ...]:
+    """Read the warnings recorded about pods that do not come up; nothing for pods that do."""
+    found: list[EventFact] = []
+    for pod in pods:
+        selector = f"involvedObject.uid={pod.uid},type=Warning"
+        events = await cluster.list(kinds.EVENTS, namespace, field_selector=selector)
+        found += [event_fact(event) for event in events]
+    return tuple(sorted(set(found), key=lambda event: (event.object, event.reason, event.message)))
+
+
+def _pools(cache: Cache, model: LocalModel) -> Iterable[InferencePool]:
+    name = model.metadata.name
+    for manifest in cache.list(kinds.INFERENCE_POOLS, model.metadata.namespace):
+        used = {text(each, "name") for each in items(manifest, "spec", "models")}
+        if name in used and at(manifest, "metadata", "deletionTimestamp") is None:
+            yield InferencePool.model_validate(manifest)
+
+
+def _siblings(cache: Cache, model: LocalModel) -> Iterable[LocalModel]:
+    claim = claim_of(model)
+    for manifest in cache.list(kinds.LOCAL_MODELS, model.metadata.namespace):
+        if text(manifest, "metadata", "uid") == model.metadata.uid:
+            continue
+        other = LocalModel.model_validate(manifest)
+        if claim_of(other) == claim:
+            yield other

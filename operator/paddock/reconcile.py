@@ -1,0 +1,130 @@
+"""The conductor of one pass: observe, plan, apply, status. Decides nothing itself."""
+
+import httpx
+
+from paddock import kinds
+from paddock.api.base import ObjectMeta
+from paddock.api.inferencepool import InferencePool
+from paddock.api.localmodel import LocalModel
+from paddock.apply.changes import apply_changes
+from paddock.apply.status import write_status
+from paddock.clock import Clock
+from paddock.errors import PaddockError
+from paddock.facts import Blocked, Done, Key, Outcome, Refusal
+from paddock.kube.cache import Cache
+from paddock.kube.cluster import Cluster
+from paddock.observe.model import observe_model
+from paddock.observe.pool import Reports, observe_pool
+from paddock.plan.model import ModelPlan, plan_model
+from paddock.plan.pool import plan_pool
+from paddock.settings import Settings
+from paddock.status.failure import with_failure
+from paddock.status.model import status_of_model
+from paddock.status.pool import status_of_pool
+from paddock.telemetry.spans import span
+
+
+class Conductor:
+    """Runs passes with what one operator process has: a cluster, its cache, settings, a clock."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        settings: Settings,
+        clock: Clock,
+        client: httpx.AsyncClient,
+    ) -> None:
+        self._cluster, self._cache, self._settings = cluster, cache, settings
+        self._clock, self._client = clock, client
+        self._reports: dict[str, Reports] = {}
+
+    async def __call__(self, key: Key) -> Outcome:
+        """Run one pass over the object of a key; an object that is gone is done."""
+        if key.plural == kinds.LOCAL_MODELS.plural:
+            return await self._reconcile_model(key)
+        return await self._reconcile_pool(key)
+
+    async def report_failure(self, key: Key, error: PaddockError) -> None:
+        """Tell in the status that a pass could not be finished."""
+        if key.plural == kinds.LOCAL_MODELS.plural:
+            model = self._model(key)
+            if model is not None:
+                after = with_failure(
+                    model.status, error, generation=model.metadata.generation, now=self._clock.now()
+                )
+                await write_status(
+                    self._cluster, self._cache, kinds.LOCAL_MODELS, model.metadata,
+                    before=model.status, after=after,
+                )  # fmt: skip
+            return
+        pool = self._pool(key)
+        if pool is not None:
+            after_pool = with_failure(
+                pool.status, error, generation=pool.metadata.generation, now=self._clock.now()
+            )
+            await write_status(
+                self._cluster, self._cache, kinds.INFERENCE_POOLS, pool.metadata,
+                before=pool.status, after=after_pool,
+            )  # fmt: skip
+
+    def _model(self, key: Key) -> LocalModel | None:
+        manifest = self._cache.get(kinds.LOCAL_MODELS, key.namespace, key.name)
+        return LocalModel.model_validate(manifest) if manifest is not None else None
+
+    def _pool(self, key: Key) -> InferencePool | None:
+        manifest = self._cache.get(kinds.INFERENCE_POOLS, key.namespace, key.name)
+        return InferencePool.model_validate(manifest) if manifest is not None else None
+
+    async def _reconcile_model(self, key: Key) -> Outcome:
+        model = self._model(key)
+        if model is None:
+            return Done()
+        with span("observe"):
+            facts = await observe_model(
+                model, self._cluster, self._cache, self._clock, self._client
+            )
+        plan = plan_model(facts, self._settings)
+        with span("apply"):
+            refusals = await apply_changes(self._cluster, self._cache, plan.changes)
+            await self._set_finalizers(model.metadata, plan)
+        after = status_of_model(facts, plan, refusals)
+        if plan.finalizers is None or model.metadata.deletion_timestamp is None:
+            await write_status(
+                self._cluster, self._cache, kinds.LOCAL_MODELS, model.metadata,
+                before=model.status, after=after,
+            )  # fmt: skip
+        return _outcome(plan.outcome, refusals)
+
+    async def _set_finalizers(self, metadata: ObjectMeta, plan: ModelPlan) -> None:
+        if plan.finalizers is None:
+            return
+        manifest = await self._cluster.get(kinds.LOCAL_MODELS, metadata.namespace, metadata.name)
+        if manifest is None:
+            return
+        live = await self._cluster.patch_finalizers(kinds.LOCAL_MODELS, manifest, plan.finalizers)
+        if live is not None:
+            self._cache.put(kinds.LOCAL_MODELS, live)
+
+    async def _reconcile_pool(self, key: Key) -> Outcome:
+        pool = self._pool(key)
+        if pool is None:
+            return Done()
+        known = self._reports.setdefault(pool.metadata.uid, {})
+        with span("observe"):
+            facts = await observe_pool(
+                pool, self._cluster, self._cache, self._clock, self._client, known
+            )
+        plan = plan_pool(facts, self._settings)
+        with span("apply"):
+            refusals = await apply_changes(self._cluster, self._cache, plan.changes)
+        after = status_of_pool(facts, plan, refusals)
+        await write_status(
+            self._cluster, self._cache, kinds.INFERENCE_POOLS, pool.metadata,
+            before=pool.status, after=after,
+        )  # fmt: skip
+        return _outcome(plan.outcome, refusals)
+
+
+def _outcome(planned: Outcome, refusals: tuple[Refusal, ...]) -> Outcome:
+    return Blocked(refusals) if refusals else planned

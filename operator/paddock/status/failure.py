@@ -1,0 +1,32 @@
+"""What the status says when a pass could not be finished: Ready is not known, and why. Pure."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from paddock.api.base import Condition
+from paddock.api.inferencepool import InferencePoolStatus
+from paddock.api.localmodel import LocalModelStatus
+from paddock.api.reasons import ConditionType, Reason
+from paddock.errors import PaddockError
+from paddock.status.conditions import Verdict, merge, true, unknown
+
+_Status = TypeVar("_Status", LocalModelStatus, InferencePoolStatus)
+
+
+def with_failure(
+    status: _Status, error: PaddockError, *, generation: int, now: datetime
+) -> _Status:
+    """Return the status with Ready unknown; what else was true is kept with its generation."""
+    reason = Reason(error.reason)
+    kind = ConditionType.RECONCILING if error.retry else ConditionType.STALLED
+    words = " ".join(str(error).split())[:500]
+    verdicts: tuple[Verdict, ...] = (
+        unknown(ConditionType.READY, reason, words),
+        true(kind, reason, words),
+    )
+    told: tuple[Condition, ...] = merge(status.conditions, verdicts, generation=generation, now=now)
+    replaced = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
+    kept: tuple[Condition, ...] = tuple(
+        each for each in status.conditions if each.type not in replaced
+    )
+    return status.model_copy(update={"conditions": (*told, *kept)})

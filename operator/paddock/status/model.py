@@ -1,0 +1,142 @@
+"""The status of a LocalModel: conditions, artifact, progress, diagnosis. Pure."""
+
+from paddock.api.base import Diagnosis
+from paddock.api.localmodel import Artifact, LocalModel, LocalModelStatus
+from paddock.api.pull import PullReason
+from paddock.api.reasons import ConditionType, Reason
+from paddock.facts import ModelFacts, Refusal
+from paddock.plan.model import ModelPlan
+from paddock.status.conditions import Verdict, false, merge, true, unknown
+from paddock.status.pod_diagnosis import diagnose_pod
+from paddock.status.summary import summarise
+
+
+def status_of_model(
+    facts: ModelFacts, plan: ModelPlan, refusals: tuple[Refusal, ...]
+) -> LocalModelStatus:
+    """Return the whole status of one LocalModel."""
+    model = facts.model
+    diagnosis = _diagnosis(facts, plan, refusals)
+    pulled = _pulled(facts, plan, diagnosis)
+    verdicts = (pulled, _verified(model, plan), _up_to_date(plan))
+    required = verdicts[:2]
+    ready = _deleting(facts) or summarise(required, "The weights are in the claim, verified.")
+    pulling = plan.job is not None and not plan.job.complete
+    return LocalModelStatus(
+        observed_generation=model.metadata.generation,
+        conditions=merge(
+            model.status.conditions,
+            (*ready, *verdicts),
+            generation=model.metadata.generation,
+            now=facts.now,
+        ),
+        artifact=plan.artifact or _kept_artifact(model),
+        source=model.spec.source if plan.artifact else _kept_source(model),
+        progress=facts.progress if pulling else None,
+        claim_name=plan.claim_name,
+        used_by=tuple(sorted(pool.metadata.name for pool in facts.pools)),
+        diagnosis=diagnosis,
+        effective=plan.effective,
+    )
+
+
+def _kept_artifact(model: LocalModel) -> Artifact | None:
+    """Keep the lock of the first pull while the same source is being pulled again."""
+    return model.status.artifact if model.status.source == model.spec.source else None
+
+
+def _kept_source(model: LocalModel) -> str | None:
+    return model.status.source if model.status.source == model.spec.source else None
+
+
+def _deleting(facts: ModelFacts) -> tuple[Verdict, ...] | None:
+    if facts.model.metadata.deletion_timestamp is None:
+        return None
+    users = ", ".join(sorted(pool.metadata.name for pool in facts.pools))
+    message = (
+        f"The model is deleted when no pool uses it; {users} still do."
+        if users
+        else "The model's bytes are being freed."
+    )
+    return (
+        false(ConditionType.READY, Reason.DELETING, message),
+        true(ConditionType.RECONCILING, Reason.DELETING, message),
+    )
+
+
+def _pulled(facts: ModelFacts, plan: ModelPlan, diagnosis: tuple[Diagnosis, ...]) -> Verdict:
+    kind = ConditionType.PULLED
+    if plan.refusal is not None:
+        return false(kind, Reason.INVALID_SPEC, f"spec.source: {plan.refusal}")
+    if plan.artifact is not None:
+        return true(kind, Reason.PULLED, "Every file of the model is in the claim.")
+    if diagnosis:
+        first = diagnosis[0]
+        return false(kind, Reason(first.reason), f"{first.object}: {first.cause} {first.fix}")
+    if plan.job is None:
+        return false(kind, Reason.PROGRESSING, "The pull Job is being made.")
+    waiting = not any(pod.phase == "Running" for pod in facts.pods)
+    if waiting:
+        return false(kind, Reason.WAITING_FOR_PODS, "The pull's pod is starting.")
+    return false(kind, Reason.PULLING, "The model is being pulled; see status.progress.")
+
+
+def _verified(model: LocalModel, plan: ModelPlan) -> Verdict:
+    kind = ConditionType.VERIFIED
+    if plan.artifact is not None:
+        pinned = model.spec.digest is not None
+        what = "the digest in the spec" if pinned else "the digest of the first pull"
+        return true(kind, Reason.DIGEST_MATCHES, f"The bytes have {what}.")
+    if plan.failure is not None and plan.failure.reason == PullReason.DIGEST_MISMATCH:
+        return false(kind, Reason.DIGEST_MISMATCH, plan.failure.message)
+    return unknown(kind, Reason.NOT_CHECKED, "Nothing has been pulled yet.")
+
+
+def _up_to_date(plan: ModelPlan) -> Verdict:
+    message = "The source is asked for its version only when the model is pulled."
+    del plan
+    return unknown(ConditionType.UP_TO_DATE, Reason.NOT_CHECKED, message)
+
+
+def _diagnosis(
+    facts: ModelFacts, plan: ModelPlan, refusals: tuple[Refusal, ...]
+) -> tuple[Diagnosis, ...]:
+    if plan.artifact is not None and not refusals:
+        return ()
+    found = [
+        Diagnosis(
+            object=refusal.object,
+            reason=refusal.reason,
+            cause=refusal.message,
+            fix="Change what the message names; it is tried again.",
+        )
+        for refusal in refusals
+    ]
+    if plan.failure is not None:
+        found.append(_pull_failure(facts, plan))
+    else:
+        for pod in sorted(facts.pods, key=lambda pod: pod.name):
+            found += diagnose_pod(pod, facts.events)
+    return tuple(found)
+
+
+def _pull_failure(facts: ModelFacts, plan: ModelPlan) -> Diagnosis:
+    failure = plan.failure
+    if failure is None:
+        raise ValueError("there is no failure to tell")
+    retried = "It is tried again by itself." if failure.retry else "Correct the spec to try again."
+    return Diagnosis(
+        object=f"LocalModel/{facts.model.metadata.name}",
+        reason=failure.reason,
+        cause=failure.message,
+        fix=_FIXES.get(failure.reason, retried),
+    )
+
+
+_FIXES = {
+    "SourceUnauthorized": "Put a valid token in a Secret and name it in credentials.secretName.",
+    "SourceNotFound": "Correct spec.source or spec.quantization.",
+    "SourceForbidden": "Use another source, or ask the administrator to allow this one.",
+    "DigestMismatch": "Correct spec.digest, or make the model anew to accept other bytes.",
+    "InsufficientStorage": "Raise storage.size or free space in the claim.",
+}
