@@ -18,6 +18,8 @@ from paddock.plan.engines.profile import (
 )
 
 PRESET = "models.ini"
+_ENV = {"HOME": names.SCRATCH_PATH}
+"""The router looks for a cache folder under HOME at start, and ends where it finds none."""
 _REFUSED = {
     "max_queue": "llama.cpp's queue has no limit; leave maxQueue out.",
     "keep_alive": "llama.cpp keeps its model loaded; leave keepAlive out.",
@@ -81,11 +83,12 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         (only,) = models
         own = {**options, **_model_options(pool, only), "alias": only.served_as}
         own["model"] = _path(only)
-        return EngineRun(command=("llama-server",), args=(*common, *_flags(own)))
+        return EngineRun(command=("llama-server",), args=(*common, *_flags(own)), env=_ENV)
     sections = [_section(pool, model) for model in models]
     return EngineRun(
         command=("llama-server",),
         args=(*common, "--models-preset", f"{CONFIG_PATH}/{PRESET}", *_flags(options)),
+        env=_ENV,
         files={PRESET: "\n".join(sections)},
     )
 

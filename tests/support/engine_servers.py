@@ -1,0 +1,131 @@
+"""Real engines on loopback, started from a profile's own arguments in a pod-like jail.
+
+The store lies at /store and the configuration at /config, as in a pod; only the port differs.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from paddock import names
+from paddock.api.inferencepool import EngineName
+from paddock.local import builds, debian
+from paddock.local.images.recipes import LLAMA_PACKAGES, LLAMA_SUITE
+from paddock.local.progress import Lines
+from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
+
+JAIL = Path(__file__).with_name("jail.py")
+START_SECONDS = 60.0
+_POLL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One running engine."""
+
+    url: str
+    log: Path
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Where an engine's program is, and the /usr it runs with."""
+
+    system: Path
+    folders: Mapping[str, str]
+
+
+def installed(engine: EngineName) -> Installed:
+    """Return where an engine is, building or unpacking it into the cache if need be."""
+    if engine is EngineName.LLAMA_CPP:
+        root = debian.root_file_system(
+            f"llama-cpp-{LLAMA_SUITE}", LLAMA_PACKAGES, suite=LLAMA_SUITE
+        )
+        return Installed(root, {})
+    binary = builds.ensure(["ollama"], Lines())["ollama"]
+    return Installed(Path("/"), {"/engine": str(binary)})
+
+
+def can_run() -> bool:
+    """Tell whether this machine lets us make mounts of our own."""
+    return os.geteuid() == 0 and shutil.which("unshare") is not None
+
+
+@contextmanager
+def serving(
+    profile: Profile, run: EngineRun, folder: Path, mounts: Mapping[str, Path]
+) -> Iterator[Served]:
+    """Run the engine until the block ends; it has answered its health route when this yields."""
+    place, port = installed(profile.name), _free_port()
+    (root := folder / "root").mkdir(parents=True)
+    (config := folder / "config").mkdir()
+    for name, content in run.files.items():
+        (config / name).write_text(content)
+    folders = {target: str(source) for target, source in mounts.items()}
+    plan = {
+        "root": str(root),
+        "system": str(place.system),
+        "folders": {**place.folders, CONFIG_PATH: str(config), **folders},
+        "user": names.NON_ROOT_ID,
+        "command": [_program(place, run.command[0]), *run.command[1:], *_at(run.args, port)],
+        "env": {"HOME": "/", **dict(zip(run.env, _at(tuple(run.env.values()), port), strict=True))},
+    }
+    log = folder / "engine.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private",
+             sys.executable, str(JAIL), json.dumps(plan)],
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+        )  # fmt: skip
+    served = Served(f"http://127.0.0.1:{port}", log, process.pid)
+    try:
+        _wait_until_healthy(served, profile.health_path, process)
+        yield served
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _program(place: Installed, name: str) -> str:
+    return f"/engine/{name}" if "/engine" in place.folders else f"/usr/bin/{name}"
+
+
+def _at(arguments: tuple[str, ...], port: int) -> tuple[str, ...]:
+    """Move the engine from the pod's port to one of this machine."""
+    old = str(names.ENGINE_PORT)
+    return tuple(
+        str(port) if each == old else each.replace(f":{old}", f":{port}") for each in arguments
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_healthy(served: Served, path: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(served.url + path, timeout=5).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(_POLL)
+            continue
+        time.sleep(_POLL)
+    words = served.log.read_text(errors="replace")[-3000:]
+    raise AssertionError(f"the engine did not become healthy: {words}")

@@ -1,0 +1,76 @@
+"""A store on disk holding tiny real models, and the LocalModels that the puller would have made."""
+
+import hashlib
+
+from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.api.localmodel import LocalModel
+from paddock.puller.fetch import StoredFile
+from paddock.puller.gguf import read_header
+from paddock.puller.ollama_manifest import build_manifest
+from paddock.puller.store import Entry, Store
+from paddock.wire import Json
+from support.tiny_model import write_tiny_model
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def add_tiny_model(store: Store, name: str, *, seed: int, claim: str = "shared") -> LocalModel:
+    """Write one model into the store and return it as Ready."""
+    partial = write_tiny_model(store.partial / name, seed=seed, name=name)
+    digest = f"sha256:{hashlib.sha256(partial.read_bytes()).hexdigest()}"
+    size = partial.stat().st_size
+    with partial.open("rb") as stream:
+        header = read_header(stream, size)
+    store.commit(partial, digest)
+    file = f"{name}.gguf"
+    manifest, digests = build_manifest(store, StoredFile(file, digest, size, header), None)
+    store.write_manifest(name, "latest", manifest)
+    store.write_view(name, [Entry(file, digest, size)], {"blobs": list(digests)})
+    return ready_model(name, digest, size=size, claim=claim)
+
+
+def ready_model(
+    name: str,
+    digest: str,
+    *,
+    size: int = 4_000_000_000,
+    claim: str | None = "shared",
+    **artifact: Json,
+) -> LocalModel:
+    """Return a LocalModel whose weights are in their claim."""
+    files = [{"name": f"{name}.gguf", "digest": digest, "bytes": size}]
+    return LocalModel.model_validate(
+        {
+            "metadata": {"name": name, "namespace": "team", "uid": f"uid-{name}", "generation": 1},
+            "spec": {
+                "source": f"https://example.com/{name}.gguf",
+                **({"storage": {"claimName": claim}} if claim else {}),
+            },
+            "status": {
+                "conditions": [
+                    {
+                        "type": "Ready", "status": "True", "reason": "Ready", "message": "It is.",
+                        "lastTransitionTime": NOW, "observedGeneration": 1,
+                    }
+                ],
+                "artifact": {
+                    "digest": digest, "format": "gguf", "bytes": size, "files": files, **artifact,
+                },
+            },
+        }
+    )  # fmt: skip
+
+
+def pool_of(engine: EngineName, *models: str, **spec: Json) -> InferencePool:
+    """Return a pool over these models."""
+    own = spec.pop("engine", {})
+    return InferencePool.model_validate(
+        {
+            "metadata": {"name": "chat", "namespace": "team", "uid": "uid-chat", "generation": 3},
+            "spec": {
+                "engine": {"name": engine, **(own if isinstance(own, dict) else {})},
+                "models": [{"name": name} for name in models],
+                **spec,
+            },
+        }
+    )
