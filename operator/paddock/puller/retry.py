@@ -12,7 +12,7 @@ from paddock.puller.web import Transient
 ATTEMPTS = 6
 _FIRST, _LIMIT = 0.5, 30.0
 _Result = TypeVar("_Result")
-_backoff = tenacity.wait_exponential_jitter(initial=_FIRST, max=_LIMIT)
+_backoff = tenacity.wait_exponential_jitter(multiplier=_FIRST, max=_LIMIT)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
