@@ -4,9 +4,13 @@ No handler decides, patches or keeps anything in an object; kopf's own finalizer
 events are off. One of the two modules that import kopf.
 """
 
+import asyncio
+import contextlib
 import random
+import threading
 from collections.abc import Callable
-from typing import Any, cast
+from functools import partial
+from typing import Any, Protocol, cast
 
 import kopf
 
@@ -22,15 +26,31 @@ _SERVER_SECONDS = 300
 _SILENCE_SECONDS = 70
 
 
+class Sink(Protocol):
+    """Takes events."""
+
+    def changed(self, kind: Kind, manifest: Manifest, *, listed: bool) -> None:
+        """Take an object that is there; `listed` if a list brought it, not a change."""
+        ...
+
+    def gone(self, kind: Kind, manifest: Manifest) -> None:
+        """Take an object that was deleted."""
+        ...
+
+
 class Wakeups:
     """Feeds the cache and the queue from events, whoever brings them."""
 
     def __init__(self, cache: Cache, queue: Queue[Key]) -> None:
         self._cache, self._queue = cache, queue
 
-    def changed(self, kind: Kind, manifest: Manifest) -> None:
-        """Take an object that is there."""
-        if self._cache.put(kind, manifest):
+    def changed(self, kind: Kind, manifest: Manifest, *, listed: bool) -> None:
+        """Take an object that is there; one that a list brought wakes only if it is news.
+
+        A write of our own comes back as an event with what we know already, and concerns others.
+        """
+        news = self._cache.put(kind, manifest)
+        if news == "newer" or (news == "same" and not listed):
             self.wake(kind, manifest)
 
     def gone(self, kind: Kind, manifest: Manifest) -> None:
@@ -48,25 +68,25 @@ class Wakeups:
             self._queue.add(key)
 
 
-def build_registry(wakeups: Wakeups) -> kopf.OperatorRegistry:
+def build_registry(sink: Sink) -> kopf.OperatorRegistry:
     """Return the registry: one event handler per kind, and the login."""
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login)
     for kind in (*kinds.OWN, *kinds.WATCHED_CHILDREN):
-        handler = _handler(wakeups, kind)
+        handler = _handler(sink, kind)
         kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)(
             handler
         )
     return registry
 
 
-def _handler(wakeups: Wakeups, kind: Kind) -> Callable[..., None]:
+def _handler(sink: Sink, kind: Kind) -> Callable[..., None]:
     def on_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's own keyword arguments
         manifest = cast("Manifest", event["object"])  # kopf types values as object
         if event["type"] == "DELETED":
-            wakeups.gone(kind, manifest)
+            sink.gone(kind, manifest)
         else:
-            wakeups.changed(kind, manifest)
+            sink.changed(kind, manifest, listed=event["type"] is None)
 
     return on_event
 
@@ -83,7 +103,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.networking.connect_timeout = 5
     settings.networking.request_timeout = 30
-    settings.watching.server_timeout = _SERVER_SECONDS + random.uniform(0, 30)  # noqa: S311 - jitter
+    settings.watching.server_timeout = _SERVER_SECONDS + random.randrange(30)  # noqa: S311 - jitter
     settings.watching.client_timeout = None
     settings.watching.inactivity_timeout = _SILENCE_SECONDS
     for kind in kinds.WATCHED_CHILDREN:
@@ -92,11 +112,62 @@ def build_settings() -> kopf.OperatorSettings:
 
 
 async def watch(wakeups: Wakeups, namespace: str | None) -> None:
-    """Watch until kopf ends, which a supervisor turns into another start."""
-    await kopf.operator(
-        registry=build_registry(wakeups),
-        settings=build_settings(),
-        standalone=True,
-        clusterwide=namespace is None,
-        namespaces=[namespace] if namespace else [],
-    )
+    """Watch until kopf ends, which a supervisor turns into another start.
+
+    kopf has a thread and a loop of its own, because in the main thread it takes SIGTERM for itself
+    and the process would outlive it (kopf 1.45.2, reactor/running.py). Events come back to the
+    loop that all else runs on.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    stop = threading.Event()
+
+    def body() -> None:
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=build_registry(_Crossing(wakeups, loop)),
+                    settings=build_settings(),
+                    standalone=True,
+                    clusterwide=namespace is None,
+                    namespaces=[namespace] if namespace else [],
+                    stop_flag=stop,
+                )
+            )
+            _settle(loop, ended, None)
+        except Exception as error:  # noqa: BLE001 - handed to the supervisor
+            _settle(loop, ended, error)
+
+    threading.Thread(target=body, name="kopf", daemon=True).start()
+    try:
+        await ended
+    finally:
+        stop.set()
+
+
+class _Crossing:
+    """Takes events in kopf's thread and hands them to the main loop."""
+
+    def __init__(self, wakeups: Wakeups, loop: asyncio.AbstractEventLoop) -> None:
+        self._wakeups, self._loop = wakeups, loop
+
+    def changed(self, kind: Kind, manifest: Manifest, *, listed: bool) -> None:
+        self._loop.call_soon_threadsafe(
+            partial(self._wakeups.changed, kind, manifest, listed=listed)
+        )
+
+    def gone(self, kind: Kind, manifest: Manifest) -> None:
+        self._loop.call_soon_threadsafe(self._wakeups.gone, kind, manifest)
+
+
+def _settle(
+    loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]", error: Exception | None
+) -> None:
+    """Say in the main loop how the watch ended, unless nobody waits for it any more."""
+
+    def settle() -> None:
+        if not ended.done():
+            ended.set_exception(error) if error else ended.set_result(None)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(settle)

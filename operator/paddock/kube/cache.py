@@ -6,12 +6,15 @@ live read. Objects are kept as bytes without managedFields, so that thousands st
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from paddock import names
 from paddock.facts import Kind
 from paddock.wire import Json, Manifest
 
 _Key = tuple[str, str]
+News = Literal["newer", "same", "older"]
+"""What an object was to the cache; our own writes come back as `same`."""
 
 
 class Cache:
@@ -30,13 +33,15 @@ class Cache:
         """Return whether every kind has been listed completely."""
         return not self._unsynced
 
-    def put(self, kind: Kind, manifest: Manifest) -> bool:
-        """Keep an object unless something newer is known; return whether it was news."""
+    def put(self, kind: Kind, manifest: Manifest) -> News:
+        """Keep an object unless something newer is known; return what it was to us."""
         metadata = _metadata(manifest)
         key, uid, version = _key(metadata), str(metadata.get("uid")), _version(metadata)
         known = self._objects[kind.kind].get(key)
-        if uid in self._gone or (known and known[0] == uid and known[1] >= version):
-            return False
+        if uid in self._gone or (known and known[0] == uid and known[1] > version):
+            return "older"
+        if known and known[0] == uid and known[1] == version:
+            return "same"
         trimmed = {
             **manifest,
             "apiVersion": kind.api_version,
@@ -48,7 +53,7 @@ class Cache:
         owner = _owner(metadata)
         if owner is not None:
             self._children.setdefault(owner, set()).add((kind.kind, key))
-        return True
+        return "newer"
 
     def remove(self, kind: Kind, manifest: Manifest) -> None:
         """Forget an object that is gone; late events about it are ignored."""

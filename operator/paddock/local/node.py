@@ -28,6 +28,8 @@ from paddock.local.progress import Progress, Quiet
 
 COMPONENTS = ("containerd", "runc", "kubelet", "kube-proxy", "coredns")
 _CGROUPS = Path("/sys/fs/cgroup")
+_HIDDEN = ("/run", "/var/lib", "/var/log")
+"""Folders that the node's programs write to by their own habit; theirs end with the node."""
 _READY_SECONDS = 120
 _POLL = 0.2
 
@@ -131,6 +133,9 @@ class Node:
         )  # fmt: skip
         self._wait_for(lambda: self._anchor_child() is not None, "anchor")
         run([*self._enter(), "mount", "--make-rshared", "/"])
+        for place in _HIDDEN:
+            if not self.folder.is_relative_to(place):
+                run([*self._enter(), "mount", "-t", "tmpfs", "tmpfs", place])
 
     def _anchor_child(self) -> int | None:
         """Return the anchor itself: the child that `unshare --fork` made."""
