@@ -21,6 +21,7 @@ from support.engine_servers import Served, installed, serving
 from support.stores import add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
+VERSION = "b11669-Debian"
 OTHER = f"sha256:{'0' * 64}"
 
 
@@ -71,7 +72,7 @@ async def test_one_model_is_served_from_its_blob_and_generates(
         report = await probed(served, ExpectedModel("alpha", digest_of(alpha), generate=True))
 
     proven = LoadedModel("alpha", digest_of(alpha), loaded=True, generated=True)
-    assert report == EngineReport(pod="pod-a", answering=True, models=(proven,))
+    assert report == EngineReport(pod="pod-a", answering=True, version=VERSION, models=(proven,))
 
 
 async def test_router_serves_several_and_loads_late_what_is_not_preloaded(
@@ -168,13 +169,15 @@ async def test_modelfile_parameters_become_the_servers_defaults(
     model = replace(alpha, model=type(alpha.model).model_validate(whole))
     with started(pool_of(EngineName.LLAMA_CPP, "alpha"), (model,), tmp_path) as served:
         settings = (await asked(served, "GET", "/props")).json()["default_generation_settings"]
+        body: Json = {"model": "alpha", "prompt": "hello"}
+        usage = (await asked(served, "POST", "/v1/completions", body)).json()["usage"]
 
     told = settings["params"]
     assert settings["n_ctx"] == 512
     assert {name: told[name] for name in ("temperature", "top_k", "top_p", "min_p", "seed")} == {
         "temperature": 0.25, "top_k": 7, "top_p": 0.5, "min_p": 0.125, "seed": 11,
     }  # fmt: skip
-    assert (told["repeat_penalty"], told["n_predict"]) == (1.5, 9)
+    assert (told["repeat_penalty"], usage["completion_tokens"]) == (1.5, 9)
 
 
 async def test_prompts_of_others_are_not_shown_and_properties_cannot_be_changed(

@@ -72,6 +72,7 @@ async def test_several_models_are_served_from_their_blobs_and_only_the_preloaded
     assert report == EngineReport(
         pod="pod-a",
         answering=True,
+        version="0.17.4",
         models=(
             LoadedModel("a", digest_of(alpha), loaded=True, generated=True),
             LoadedModel("b", digest_of(beta), loaded=False, generated=False),
@@ -121,8 +122,10 @@ async def test_server_takes_every_knob_and_runs_with_the_context_asked_for(
     store: Store, tmp_path: Path
 ) -> None:
     alpha = add_tiny_model(store, "a", seed=1)
-    knobs: dict[str, Json] = {"contextLength": 256, "parallel": 2, "maxQueue": 7, "kvCacheType": "q8_0",
-             "keepAlive": "1h", "flashAttention": True}  # fmt: skip
+    knobs: dict[str, Json] = {
+        "contextLength": 256, "parallel": 2, "maxQueue": 7, "kvCacheType": "q8_0",
+        "keepAlive": "1h", "flashAttention": True,
+    }  # fmt: skip
     pool = pool_of(EngineName.OLLAMA, "a", serving=knobs)
     with started(pool, [alpha], tmp_path) as served:
         report = await probed(served, expected(alpha))

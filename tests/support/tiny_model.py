@@ -5,7 +5,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-LAYERS, WIDTH, HEADS, INNER, CONTEXT = 2, 64, 4, 128, 2048
+LAYERS, WIDTH, HEADS, INNER, CONTEXT = 2, 64, 2, 128, 2048
 TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 
 

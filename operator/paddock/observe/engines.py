@@ -1,18 +1,23 @@
 """Engines asked over their own REST APIs: what they serve, from which bytes, and one token.
 
 I/O: reads only, never raises for an engine that is not well. Routes and fields are those of
-ollama 0.17.4, llama-server build 11669 and vLLM 0.11.
+ollama 0.17.4 and llama-server build 11669, both tried, and of vLLM 0.11 as documented.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import httpx
 
 from paddock.api.inferencepool import EngineName
+from paddock.errors import EngineError
 from paddock.facts import EngineReport, LoadedModel
-from paddock.observe.raw import items, text, texts
+from paddock.observe.asker import Asker
+from paddock.observe.raw import flag, items, text, texts
 from paddock.wire import Json
+
+_ONE = "1"
+"""The shortest prompt: one token in every vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,23 @@ class ExpectedModel:
     generate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One model as the engine lists it; `error` is why it cannot be used."""
+
+    digest: str | None = None
+    loaded: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What the engine says of itself."""
+
+    version: str | None = None
+    models: Mapping[str, _Listed] = field(default_factory=dict)
+
+
 async def probe_engine(
     client: httpx.AsyncClient,
     engine: EngineName,
@@ -32,89 +54,76 @@ async def probe_engine(
     expected: Sequence[ExpectedModel],
 ) -> EngineReport:
     """Return what one engine answers for the models it should serve."""
-    asker = _Asker(client, base_url)
+    asker = Asker(client, base_url)
     try:
-        known = await _KNOWN[engine](asker)
-    except (httpx.HTTPError, ValueError) as error:
-        words = f"The engine does not answer its API ({type(error).__name__})."
-        return EngineReport(pod=pod, answering=False, error=words)
-    models = [await _proven(asker, engine, model, known) for model in expected]
-    return EngineReport(pod=pod, answering=True, models=tuple(models))
+        listing = await _LISTINGS[engine](asker, {model.served_as for model in expected})
+    except EngineError as error:
+        sentence = f"The engine does not answer its API: {error}."
+        return EngineReport(pod=pod, answering=False, error=sentence)
+    models = [await _proven(asker, engine, model, listing.models) for model in expected]
+    return EngineReport(pod=pod, answering=True, version=listing.version, models=tuple(models))
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """One model as the engine lists it."""
-
-    digest: str | None
-    loaded: bool
-
-
-class _Asker:
-    """Requests to one engine; answers are JSON objects or errors."""
-
-    def __init__(self, client: httpx.AsyncClient, base_url: str) -> None:
-        self._client, self._base = client, base_url
-
-    async def get(self, path: str) -> Json:
-        answer = await self._client.get(f"{self._base}{path}")
-        answer.raise_for_status()
-        value: Json = answer.json()
-        return value
-
-    async def post(self, path: str, body: Mapping[str, Json]) -> Json:
-        answer = await self._client.post(f"{self._base}{path}", json=body)
-        answer.raise_for_status()
-        value: Json = answer.json()
-        return value
+async def _list_ollama(asker: Asker, wanted: set[str]) -> _Listing:
+    """Read /api/version, /api/tags, what is loaded (/api/ps), and each blob (/api/show)."""
+    version = text(await asker.get("/api/version"), "version")
+    running = {_untagged(text(model, "name")) for model in items(await asker.get("/api/ps"),
+                                                                 "models")}  # fmt: skip
+    names = {_untagged(text(model, "name")) for model in items(await asker.get("/api/tags"),
+                                                               "models")}  # fmt: skip
+    models = {}
+    for name in sorted(names & wanted):
+        try:
+            shown = await asker.post("/api/show", {"model": name})
+            models[name] = _Listed(_digest_of_modelfile(shown), loaded=name in running)
+        except EngineError as error:
+            models[name] = _Listed(error=str(error))
+    return _Listing(version, models)
 
 
-async def _known_by_ollama(asker: _Asker) -> dict[str, _Known]:
-    """List /api/tags, the blob each model is from (/api/show) and what is loaded (/api/ps)."""
-    running = {text(model, "name") for model in items(await asker.get("/api/ps"), "models")}
-    known = {}
-    for model in items(await asker.get("/api/tags"), "models"):
-        name = text(model, "name") or ""
-        shown = await asker.post("/api/show", {"model": name})
-        digest = _digest_in(_from_line(text(shown, "modelfile") or ""))
-        known[name.removesuffix(":latest")] = _Known(digest, name in running)
-    return known
+def _untagged(name: str | None) -> str:
+    return (name or "").removesuffix(":latest")
 
 
-def _from_line(modelfile: str) -> str:
-    lines = (line for line in modelfile.splitlines() if line.startswith("FROM "))
-    return next(lines, "")
+def _digest_of_modelfile(shown: Json) -> str | None:
+    """Return the digest in the path of the first FROM line, which names the weights' blob."""
+    lines = (text(shown, "modelfile") or "").splitlines()
+    return _digest_in(next((line for line in lines if line.startswith("FROM ")), ""))
 
 
-async def _known_by_llama_cpp(asker: _Asker) -> dict[str, _Known]:
-    """List /v1/models; the path is in the router's arguments, or in /props of a plain server."""
-    listed = list(items(await asker.get("/v1/models"), "data"))
-    routed = any("status" in model for model in listed)
-    if routed:
-        return {
-            text(model, "id") or "": _Known(
-                _digest_in(" ".join(texts(model, "status", "args"))),
-                text(model, "status", "value") == "loaded",
-            )
-            for model in listed
-        }
-    path = text(await asker.get("/props"), "model_path") or ""
-    return {text(model, "id") or "": _Known(_digest_in(path), loaded=True) for model in listed}
+async def _list_llama_cpp(asker: Asker, wanted: set[str]) -> _Listing:
+    """Read /v1/models; the blob is in the router's arguments, or in a plain server's /props."""
+    del wanted
+    props = await asker.get("/props")
+    version, path = text(props, "build_info"), text(props, "model_path") or ""
+    models = {}
+    for model in items(await asker.get("/v1/models"), "data"):
+        name = text(model, "id") or ""
+        if "status" not in model:
+            models[name] = _Listed(_digest_in(path), loaded=True)
+            continue
+        digest = _digest_in(" ".join(texts(model, "status", "args")))
+        loaded = text(model, "status", "value") == "loaded"
+        failed = "it failed to load" if flag(model, "status", "failed") and not loaded else None
+        models[name] = _Listed(digest, loaded, failed)
+    return _Listing(version, models)
 
 
-async def _known_by_vllm(asker: _Asker) -> dict[str, _Known]:
-    """List /v1/models; `root` is the path the model was loaded from."""
-    listed = items(await asker.get("/v1/models"), "data")
-    return {
-        text(model, "id") or "": _Known(_digest_in(text(model, "root") or ""), loaded=True)
-        for model in listed
+async def _list_vllm(asker: Asker, wanted: set[str]) -> _Listing:
+    """Read /version and /v1/models; `root` is the path the model was loaded from."""
+    del wanted
+    version = text(await asker.get("/version"), "version")
+    models = {
+        text(model, "id") or "": _Listed(_digest_in(text(model, "root") or ""), loaded=True)
+        for model in items(await asker.get("/v1/models"), "data")
     }
+    return _Listing(version, models)
 
 
-_KNOWN = {
-    EngineName.OLLAMA: _known_by_ollama,
-    EngineName.LLAMA_CPP: _known_by_llama_cpp,
-    EngineName.VLLM: _known_by_vllm,
+_LISTINGS: Mapping[EngineName, Callable[[Asker, set[str]], Awaitable[_Listing]]] = {
+    EngineName.OLLAMA: _list_ollama,
+    EngineName.LLAMA_CPP: _list_llama_cpp,
+    EngineName.VLLM: _list_vllm,
 }
 
 
@@ -125,37 +134,57 @@ def _digest_in(path: str) -> str | None:
 
 
 async def _proven(
-    asker: _Asker, engine: EngineName, model: ExpectedModel, known: Mapping[str, _Known]
+    asker: Asker, engine: EngineName, model: ExpectedModel, listed: Mapping[str, _Listed]
 ) -> LoadedModel:
     """Compare digests, then have the model generate one token."""
-    found = known.get(model.served_as)
+    name, found = model.served_as, listed.get(model.served_as)
     if found is None:
-        sentence = f"The engine does not list {model.served_as}."
-        return LoadedModel(model.served_as, error=sentence)
+        return LoadedModel(name, error=f"The engine does not list {name}.")
     if model.digest is not None and found.digest not in (None, model.digest):
-        sentence = f"{model.served_as} is served from {found.digest}, not {model.digest}."
-        return LoadedModel(model.served_as, found.digest, found.loaded, error=sentence)
+        sentence = f"{name} is served from {found.digest}, not {model.digest}."
+        return LoadedModel(name, found.digest, found.loaded, error=sentence)
     if not model.generate:
-        return LoadedModel(model.served_as, found.digest, found.loaded, generated=False)
+        problem = f"{name} cannot be used: {found.error}." if found.error else None
+        return LoadedModel(name, found.digest, found.loaded, generated=False, error=problem)
     try:
-        await _generate(asker, engine, model.served_as)
-    except (httpx.HTTPError, ValueError) as error:
-        sentence = f"{model.served_as} did not generate a token ({type(error).__name__})."
-        return LoadedModel(model.served_as, found.digest, found.loaded, None, sentence)
-    return LoadedModel(model.served_as, found.digest, loaded=True, generated=True)
+        await _generate(asker, engine, name)
+    except EngineError as error:
+        sentence = f"{name} did not generate a token: {found.error or error}."
+        return LoadedModel(name, found.digest, found.loaded, None, sentence)
+    return LoadedModel(name, found.digest, loaded=True, generated=True)
 
 
-async def _generate(asker: _Asker, engine: EngineName, model: str) -> None:
-    """Ask for one token on the engine's completion route."""
-    if engine is EngineName.OLLAMA:
-        body: dict[str, Json] = {
-            "model": model, "prompt": "1", "stream": False, "raw": True,
-            "options": {"num_predict": 1},
-        }  # fmt: skip
-        answer = await asker.post("/api/generate", body)
-        if text(answer, "done_reason") is None:
-            raise ValueError("no answer")
-        return
-    answer = await asker.post("/v1/completions", {"model": model, "prompt": "1", "max_tokens": 1})
-    if not list(items(answer, "choices")):
-        raise ValueError("no answer")
+async def _generate(asker: Asker, engine: EngineName, model: str) -> None:
+    """Have the model generate one token, or embed one where it only embeds."""
+    try:
+        if engine is EngineName.OLLAMA:
+            await _generate_by_ollama(asker, model)
+        else:
+            await _generate_by_openai(asker, model)
+    except EngineError as error:
+        if not await _embeds(asker, model):
+            raise error from None
+
+
+async def _generate_by_ollama(asker: Asker, model: str) -> None:
+    body: dict[str, Json] = {
+        "model": model, "prompt": _ONE, "stream": False, "raw": True,
+        "options": {"num_predict": 1},
+    }  # fmt: skip
+    if not flag(await asker.post("/api/generate", body), "done"):
+        raise EngineError("its answer holds no token")
+
+
+async def _generate_by_openai(asker: Asker, model: str) -> None:
+    body: dict[str, Json] = {"model": model, "prompt": _ONE, "max_tokens": 1}
+    if not list(items(await asker.post("/v1/completions", body), "choices")):
+        raise EngineError("its answer holds no token")
+
+
+async def _embeds(asker: Asker, model: str) -> bool:
+    """Tell whether the model answers with an embedding; the OpenAI route is in every engine."""
+    try:
+        answer = await asker.post("/v1/embeddings", {"model": model, "input": _ONE})
+    except EngineError:
+        return False
+    return bool(list(items(answer, "data")))

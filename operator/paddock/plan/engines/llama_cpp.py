@@ -77,7 +77,7 @@ def _refuse_modelfile(index: int, model: PooledModel) -> list[Refusal]:
 def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     """Return how llama-server runs."""
     common = ("--host", "0.0.0.0", "--port", str(names.ENGINE_PORT),  # noqa: S104 - the pod's own network
-              "--metrics", "--no-webui", "--offline")  # fmt: skip
+              "--metrics", "--no-slots", "--no-webui", "--offline")  # fmt: skip
     options = _serving_options(pool.spec.serving or Serving())
     if len(models) == 1:
         (only,) = models

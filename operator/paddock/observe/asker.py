@@ -1,0 +1,59 @@
+"""Requests to one engine's REST API: JSON objects in and out, or one EngineError in plain words.
+
+I/O: decides nothing. An engine's own words are kept, without sizes and places that would differ
+from one answer to the next.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+
+import httpx
+
+from paddock.errors import EngineError
+from paddock.observe.raw import text
+from paddock.wire import Json
+
+_LONGEST = 200
+_VOLATILE = re.compile(r"\s*\([^()]*\d[^()]*\)|0x[0-9a-fA-F]+")
+
+
+class Asker:
+    """Requests to one engine."""
+
+    def __init__(self, client: httpx.AsyncClient, base_url: str) -> None:
+        self._client, self._base = client, base_url
+
+    async def get(self, path: str) -> Json:
+        """Return the answer to a GET."""
+        return await self._answer("GET", path, None)
+
+    async def post(self, path: str, body: Mapping[str, Json]) -> Json:
+        """Return the answer to a POST."""
+        return await self._answer("POST", path, body)
+
+    async def _answer(self, method: str, path: str, body: Mapping[str, Json] | None) -> Json:
+        try:
+            answer = await self._client.request(method, f"{self._base}{path}", json=body)
+        except httpx.TimeoutException as error:
+            raise EngineError("it took too long") from error
+        except httpx.HTTPError as error:
+            raise EngineError("the connection failed") from error
+        if answer.is_error:
+            raise EngineError(_words_of(answer))
+        try:
+            value: Json = answer.json()
+        except ValueError as error:
+            raise EngineError("its answer is not JSON") from error
+        return value
+
+
+def _words_of(answer: httpx.Response) -> str:
+    """Return what an engine says of its own failure, on one line that stays the same."""
+    try:
+        body: Json = json.loads(answer.content)
+    except ValueError:
+        body = None
+    said = text(body, "error", "message") or text(body, "error") or text(body, "message")
+    line = _VOLATILE.sub("", " ".join((said or "").split()))[:_LONGEST].strip(" .:")
+    return line or f"it answered HTTP {answer.status_code}"
