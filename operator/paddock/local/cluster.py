@@ -14,7 +14,7 @@ from paddock.local.folders import state_folder
 from paddock.local.network import HOST_ADDRESS
 from paddock.local.node import Node
 from paddock.local.problems import LocalError
-from paddock.local.processes import run
+from paddock.local.processes import recorded_pid, run, start_daemon, stop_daemon
 from paddock.local.progress import Progress, Quiet
 from paddock.local.storage import make_folders, storage_manifests
 from paddock.wire import Manifest
@@ -48,8 +48,20 @@ class EmbeddedCluster:
             make_folders(volumes)
             self.apply(storage_manifests(volumes, self.name))
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether the node of this cluster runs."""
+        return recorded_pid("anchor", self.folder / "node") is not None
+
+    def ensure_daemon(self, name: str, arguments: Sequence[str]) -> None:
+        """Start a helper program of the cluster unless it runs; it ends with the cluster."""
+        if recorded_pid(name, self.folder / "helpers") is None:
+            start_daemon(name, arguments, self.folder / "helpers")
+
     def down(self) -> None:
         """End the cluster and remove all it left on the machine; its data goes too."""
+        for record in (self.folder / "helpers").glob("*.pid"):
+            stop_daemon(record.stem, self.folder / "helpers")
         self.node.stop()
         self.plane.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

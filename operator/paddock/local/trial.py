@@ -1,0 +1,155 @@
+"""What `paddock up` puts into a cluster: the operator, a model, and a pool per engine; then waits.
+
+I/O through kubectl as the administrator of the embedded cluster.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from paddock import names
+from paddock.api.crds import build_inference_pool_crd, build_local_model_crd
+from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.api.localmodel import LocalModel
+from paddock.local.cluster import EmbeddedCluster
+from paddock.local.images.recipes import (
+    Built,
+    llama_cpp_image,
+    ollama_image,
+    operator_image,
+)
+from paddock.local.install import NAME, NAMESPACE, build_install
+from paddock.local.network import HOST_ADDRESS
+from paddock.local.problems import LocalError
+from paddock.local.progress import Progress
+from paddock.local.sample_model import Sample
+from paddock.wire import Manifest
+
+SAMPLE_PORT = 18000
+POOL_NAMES = {EngineName.LLAMA_CPP: "llama-cpp", EngineName.OLLAMA: "ollama"}
+_WAIT_SECONDS = 900
+_POLL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A pool that is Ready: where it answers from this machine."""
+
+    pool: str
+    engine: EngineName
+    url: str
+
+
+def install_operator(
+    cluster: EmbeddedCluster, engines: Sequence[EngineName], report: Progress
+) -> None:
+    """Load the images the engines need, apply the CRDs and the operator, wait until it is ready."""
+    operator = _loaded(cluster, operator_image(report))
+    arguments = ["--operator-image", operator.name, "--operator-namespace", NAMESPACE,
+                 "--allow-http", "--allow-cidr", f"{HOST_ADDRESS}/32"]  # fmt: skip
+    for engine, flag, image in (
+        (EngineName.LLAMA_CPP, "--llama-cpp-image", llama_cpp_image),
+        (EngineName.OLLAMA, "--ollama-image", ollama_image),
+    ):
+        if engine in engines:
+            arguments += [flag, _loaded(cluster, image(report)).name]
+    cluster.apply([build_local_model_crd(), build_inference_pool_crd()])
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    cluster.apply(build_install(operator.name, arguments))
+    report.step("operator", "starting")
+    cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}", "--timeout=300s")
+    report.step("operator", "ready")
+
+
+def _loaded(cluster: EmbeddedCluster, image: Built) -> Built:
+    if not cluster.node.has_image(image.name):
+        cluster.node.load_image(image.archive)
+    return image
+
+
+def serve_sample(cluster: EmbeddedCluster, sample: Sample) -> str:
+    """Return the source of the sample; a local file is served to the node by this machine."""
+    if sample.file is None:
+        return str(sample.source)
+    folder = cluster.folder / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / sample.file.name
+    if not place.exists():
+        shutil.copyfile(sample.file, place)
+    cluster.ensure_daemon(
+        "sample-source",
+        [sys.executable, "-m", "paddock.local.sample_source", str(folder), HOST_ADDRESS,
+         str(SAMPLE_PORT)],
+    )  # fmt: skip
+    return f"http://{HOST_ADDRESS}:{SAMPLE_PORT}/{sample.file.name}"
+
+
+def apply_sample(
+    cluster: EmbeddedCluster, name: str, source: str, engines: Sequence[EngineName]
+) -> None:
+    """Apply the model and one pool per engine, as a user would."""
+    manifests: list[Manifest] = [
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.LOCAL_MODEL,
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"source": source},
+        }
+    ]
+    manifests += [
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.INFERENCE_POOL,
+            "metadata": {"name": POOL_NAMES[engine], "namespace": "default"},
+            "spec": {"engine": {"name": engine.value}, "models": [{"name": name}]},
+        }
+        for engine in engines
+    ]
+    cluster.apply(manifests)
+
+
+def wait_for_model(cluster: EmbeddedCluster, name: str, report: Progress) -> None:
+    """Show the pull until the model is Ready; a stalled model is an error with its own words."""
+    said = ""
+    for model in _polled(cluster, "localmodel", name):
+        parsed = LocalModel.model_validate(model)
+        ready = {each.type: each for each in parsed.status.conditions}
+        if "Ready" in ready and ready["Ready"].status == "True":
+            report.step(name, "pulled and verified")
+            return
+        if "Stalled" in ready:
+            raise LocalError(f"{name}: {ready['Stalled'].message}")
+        progress = parsed.status.progress
+        words = f"pulling {progress.percent} %" if progress and progress.percent else "pulling"
+        if words != said:
+            report.step(name, words)
+            said = words
+
+
+def wait_for_pool(cluster: EmbeddedCluster, engine: EngineName, report: Progress) -> Answering:
+    """Show the pool's condition until it is Ready, and return where it answers."""
+    name, said = POOL_NAMES[engine], ""
+    for pool in _polled(cluster, "inferencepool", name):
+        parsed = InferencePool.model_validate(pool)
+        ready = {each.type: each for each in parsed.status.conditions}
+        if "Ready" in ready and ready["Ready"].status == "True":
+            report.step(name, "ready, its model verified")
+            break
+        words = ready["Ready"].message if "Ready" in ready else "waiting for the operator"
+        if words != said:
+            report.step(name, words)
+            said = words
+    service = names.pool_child_name(name)
+    address = cluster.kubectl("get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
+    return Answering(name, engine, f"http://{address}")
+
+
+def _polled(cluster: EmbeddedCluster, kind: str, name: str) -> Iterator[Manifest]:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        yield json.loads(cluster.kubectl("get", kind, name, "-o", "json"))
+        time.sleep(_POLL)
+    raise LocalError(f"{kind} {name} did not become Ready in {_WAIT_SECONDS} s; describe it.")
