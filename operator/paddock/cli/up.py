@@ -1,7 +1,8 @@
-"""`paddock up` and `paddock down`: a real cluster on this machine that answers a chat, and its end."""
+"""`paddock up` and `paddock down`: a cluster on this machine that answers a chat, and its end."""
 
 import sys
 import time
+from typing import Self
 
 import click
 from rich.console import Console
@@ -36,7 +37,7 @@ class Terminal:
         self._status = self._console.status("starting")
         self._began = time.monotonic()
 
-    def __enter__(self) -> "Terminal":
+    def __enter__(self) -> Self:
         self._status.start()
         return self
 

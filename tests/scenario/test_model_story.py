@@ -1,0 +1,309 @@
+"""A LocalModel from nothing to Ready and through every trouble, as facts in and decisions out."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from paddock import names
+from paddock.api.localmodel import LocalModel, LocalModelStatus
+from paddock.api.pull import PLAN_VARIABLE, PullFailure, PullPlan, PullReason, PullReport
+from paddock.facts import (
+    Apply,
+    Children,
+    ClaimFact,
+    Delete,
+    Done,
+    JobFact,
+    ModelFacts,
+    PodFact,
+    Wait,
+)
+from paddock.plan.model import ModelPlan, plan_model
+from paddock.plan.pull_job import attempt_hash, pull_hash
+from paddock.settings import Settings
+from paddock.status.model import status_of_model
+from support.objects import DIGEST, NOW, OTHER_DIGEST, SOURCE, model, pool, result_text
+from support.rules import check_status
+
+SETTINGS = Settings()
+
+
+def facts_of(subject: LocalModel, **more: Any) -> ModelFacts:
+    return ModelFacts(model=subject, now=NOW, **more)
+
+
+def job_of(subject: LocalModel, **more: Any) -> JobFact:
+    claim = names.claim_name(subject.metadata.name)
+    return JobFact(
+        name=names.pull_job_name(subject.metadata.name, pull_hash(subject, claim)),
+        uid="job-uid",
+        resource_version="9",
+        plan_hash=attempt_hash(subject),
+        purpose="pull",
+        **more,
+    )
+
+
+def failed_job(subject: LocalModel, reason: PullReason, *, retry: bool, **more: Any) -> JobFact:
+    failure = PullFailure(reason=reason, message="It is so.", retry=retry)
+    text = PullReport(failure=failure).model_dump_json(by_alias=True)
+    return job_of(subject, failed=True, result=text, finished_at=NOW, **more)
+
+
+def told(facts: ModelFacts, plan: ModelPlan) -> LocalModelStatus:
+    status = status_of_model(facts, plan, ())
+    check_status(status, generation=facts.model.metadata.generation)
+    return status
+
+
+def condition(status: LocalModelStatus, kind: str) -> tuple[str, str]:
+    found = {each.type: (each.status, each.reason) for each in status.conditions}
+    return found[kind]
+
+
+def applied(plan: ModelPlan) -> list[str]:
+    return [str(change.manifest["kind"]) for change in plan.changes if isinstance(change, Apply)]
+
+
+def with_claim(plan: ModelPlan) -> Children:
+    """Make the claim of a plan the live one."""
+    claim = next(
+        change.manifest
+        for change in plan.changes
+        if isinstance(change, Apply) and change.manifest["kind"] == "PersistentVolumeClaim"
+    )
+    return Children({("PersistentVolumeClaim", names.claim_name("tiny")): claim})
+
+
+def test_new_model_gets_a_claim_and_a_pull_job() -> None:
+    facts = facts_of(model())
+    plan = plan_model(facts, SETTINGS)
+    assert applied(plan) == ["PersistentVolumeClaim", "Job"]
+    assert condition(told(facts, plan), "Ready") == ("False", "Progressing")
+
+
+def test_running_pull_is_left_alone_and_watched() -> None:
+    subject = model()
+    children = with_claim(plan_model(facts_of(subject), SETTINGS))
+    pod = PodFact(name="p", uid="u", phase="Running", scheduled=True)
+    facts = facts_of(subject, children=children, jobs=(job_of(subject),), pods=(pod,))
+    plan = plan_model(facts, SETTINGS)
+    assert plan.changes == ()
+    assert plan.outcome == Wait(SETTINGS.delays.progress_poll)
+    assert condition(told(facts, plan), "Ready") == ("False", "Pulling")
+
+
+def test_finished_pull_makes_the_model_ready_and_costs_nothing_more() -> None:
+    subject = model()
+    children = with_claim(plan_model(facts_of(subject), SETTINGS))
+    job = job_of(subject, complete=True, result=result_text())
+    facts = facts_of(subject, children=children, jobs=(job,))
+    plan = plan_model(facts, SETTINGS)
+    assert plan.changes == ()
+    assert plan.outcome == Done()
+    status = told(facts, plan)
+    assert condition(status, "Ready") == ("True", "Ready")
+    assert status.artifact is not None
+    assert status.artifact.digest == DIGEST
+
+
+def test_the_same_situation_gives_the_same_status() -> None:
+    subject = model()
+    job = job_of(subject, complete=True, result=result_text())
+    facts = facts_of(subject, jobs=(job,))
+    first = told(facts, plan_model(facts, SETTINGS))
+    later = replace(facts, model=subject.model_copy(update={"status": first}))
+    later = replace(later, now=NOW + timedelta(hours=1))
+    assert told(later, plan_model(later, SETTINGS)) == first
+
+
+def test_lost_pod_of_a_finished_pull_is_read_from_the_recorded_status() -> None:
+    subject = model(ready=True)
+    facts = facts_of(subject, jobs=(job_of(subject, complete=True),))
+    plan = plan_model(facts, SETTINGS)
+    assert plan.artifact == subject.status.artifact
+
+
+def test_lost_pod_and_lost_status_pull_again() -> None:
+    subject = model()
+    facts = facts_of(subject, jobs=(job_of(subject, complete=True),))
+    (change,) = [c for c in plan_model(facts, SETTINGS).changes if isinstance(c, Delete)]
+    assert change.uid == "job-uid"
+    assert change.resource_version == "9"
+
+
+def test_first_digest_is_locked_for_the_next_pull() -> None:
+    subject = model(ready=True)
+    plan = plan_model(facts_of(subject), SETTINGS)
+    assert pull_plan(plan).digest == DIGEST
+
+
+def test_changed_source_unlocks_the_digest_and_replaces_the_job() -> None:
+    before = model(ready=True)
+    old = job_of(before, complete=True, result=result_text())
+    after = model(ready=True, source="https://models.example.com/other.gguf")
+    after = after.model_copy(update={"status": before.status})
+    plan = plan_model(facts_of(after, jobs=(old,)), SETTINGS)
+    assert isinstance(plan.changes[0], Delete)
+    assert pull_plan(plan).digest is None
+
+
+def pull_plan(plan: ModelPlan) -> PullPlan:
+    job: Any = plan.changes[-1].manifest  # type: ignore[union-attr]  # the last change applies the Job
+    (variable,) = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert variable["name"] == PLAN_VARIABLE
+    return PullPlan.model_validate_json(variable["value"])
+
+
+def test_pinned_digest_goes_into_the_pull() -> None:
+    plan = plan_model(facts_of(model(digest=OTHER_DIGEST)), SETTINGS)
+    assert pull_plan(plan).digest == OTHER_DIGEST
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        PullReason.SOURCE_UNAUTHORIZED,
+        PullReason.SOURCE_NOT_FOUND,
+        PullReason.SOURCE_FORBIDDEN,
+        PullReason.DIGEST_MISMATCH,
+        PullReason.INVALID_ARTIFACT,
+        PullReason.INSUFFICIENT_STORAGE,
+    ],
+)
+def test_failure_that_needs_the_user_stalls_with_its_reason(reason: PullReason) -> None:
+    subject = model()
+    facts = facts_of(subject, jobs=(failed_job(subject, reason, retry=False),))
+    plan = plan_model(facts, SETTINGS)
+    assert not any(isinstance(change, Delete) for change in plan.changes)
+    assert plan.outcome == Done()
+    status = told(facts, plan)
+    assert condition(status, "Stalled") == ("True", reason.value)
+    assert status.diagnosis[0].reason == reason.value
+
+
+def test_unreachable_source_is_tried_again_after_its_rest() -> None:
+    subject = model()
+    job = failed_job(subject, PullReason.SOURCE_UNREACHABLE, retry=True)
+    facts = facts_of(subject, jobs=(job,))
+    plan = plan_model(facts, SETTINGS)
+    assert plan.outcome == Wait(SETTINGS.delays.pull_retry)
+    assert condition(told(facts, plan), "Reconciling") == ("True", "SourceUnreachable")
+    later = replace(facts, now=NOW + timedelta(seconds=SETTINGS.delays.pull_retry))
+    assert any(isinstance(change, Delete) for change in plan_model(later, SETTINGS).changes)
+
+
+def test_failed_pull_is_tried_at_once_when_the_spec_changes() -> None:
+    before = model()
+    job = failed_job(before, PullReason.SOURCE_UNAUTHORIZED, retry=False)
+    after = model(pull={"parallelism": 2})
+    plan = plan_model(facts_of(after, jobs=(job,)), SETTINGS)
+    assert any(isinstance(change, Delete) for change in plan.changes)
+
+
+def test_source_that_cannot_be_read_stalls_with_its_path_and_changes_nothing() -> None:
+    facts = facts_of(model(source="hf://only-one-part"))
+    plan = plan_model(facts, SETTINGS)
+    assert plan.changes == ()
+    status = told(facts, plan)
+    assert condition(status, "Stalled") == ("True", "InvalidSpec")
+    assert "spec.source" in {each.type: each.message for each in status.conditions}["Ready"]
+
+
+def test_kept_claim_has_no_owner_and_a_deletable_one_has() -> None:
+    kept, owned = (
+        plan_model(facts_of(model(storage={"retain": retain})), SETTINGS).changes[0].manifest  # type: ignore[union-attr]  # the first change applies the claim
+        for retain in ("Retain", "Delete")
+    )
+    assert "ownerReferences" not in kept["metadata"]
+    assert names.OWNER_UID_LABEL not in kept["metadata"]["labels"]
+    assert owned["metadata"]["ownerReferences"][0]["uid"] == "uid-tiny"
+
+
+def test_deletable_claim_is_let_go_while_a_sibling_lives_in_it() -> None:
+    subject = model(storage={"retain": "Delete"})
+    facts = facts_of(subject, siblings=(model("other"),))
+    claim: Any = plan_model(facts, SETTINGS).changes[0].manifest  # type: ignore[union-attr]  # the first change applies the claim
+    assert "ownerReferences" not in claim["metadata"]
+
+
+def test_kept_claim_is_found_again_by_a_new_model_of_the_same_name() -> None:
+    first = plan_model(facts_of(model()), SETTINGS)
+    renewed = model()
+    renewed = renewed.model_copy(
+        update={"metadata": renewed.metadata.model_copy(update={"uid": "another"})}
+    )
+    plan = plan_model(facts_of(renewed, children=with_claim(first)), SETTINGS)
+    assert applied(plan) == ["Job"]
+
+
+def test_claim_of_a_stranger_is_never_touched() -> None:
+    stranger = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": names.claim_name("tiny"), "namespace": "team", "uid": "x"},
+    }
+    children = Children({("PersistentVolumeClaim", names.claim_name("tiny")): stranger})
+    plan = plan_model(facts_of(model(), children=children), SETTINGS)
+    assert "PersistentVolumeClaim" not in applied(plan)
+
+
+def test_shared_claim_with_delete_holds_a_finalizer_and_other_models_do_not() -> None:
+    shared = model(storage={"claimName": "share", "retain": "Delete"})
+    assert plan_model(facts_of(shared), SETTINGS).finalizers == (names.FINALIZER,)
+    assert plan_model(facts_of(model()), SETTINGS).finalizers is None
+    kept = model(storage={"claimName": "share"})
+    assert plan_model(facts_of(kept), SETTINGS).finalizers is None
+
+
+def deleted_model(*finalizers: str) -> LocalModel:
+    subject = model(storage={"claimName": "share", "retain": "Delete"})
+    meta = subject.metadata.model_copy(
+        update={"deletion_timestamp": "2026-11-21T12:00:00Z", "finalizers": finalizers}
+    )
+    return subject.model_copy(update={"metadata": meta})
+
+
+def test_deleted_model_frees_its_blobs_and_then_goes() -> None:
+    subject = deleted_model(names.FINALIZER, "foreign/one")
+    claim = ClaimFact(name="share", uid="c", resource_version="1", phase="Bound")
+    facts = facts_of(subject, claim=claim)
+    plan = plan_model(facts, SETTINGS)
+    assert applied(plan) == ["Job"]
+    assert plan.finalizers is None
+    told(facts, plan)
+    done = JobFact(name="f", uid="f", resource_version="1", purpose="free", complete=True)
+    assert plan_model(replace(facts, jobs=(done,)), SETTINGS).finalizers == ("foreign/one",)
+
+
+def test_deleted_model_waits_for_the_pools_that_use_it() -> None:
+    claim = ClaimFact(name="share", uid="c", resource_version="1", phase="Bound")
+    facts = facts_of(deleted_model(names.FINALIZER), claim=claim, pools=(pool(),))
+    plan = plan_model(facts, SETTINGS)
+    assert plan.changes == ()
+    assert plan.finalizers is None
+    message = {each.type: each.message for each in told(facts, plan).conditions}["Ready"]
+    assert "chat" in message
+
+
+def test_deleted_model_goes_at_once_when_its_claim_is_gone() -> None:
+    plan = plan_model(facts_of(deleted_model(names.FINALIZER)), SETTINGS)
+    assert plan.finalizers == ()
+
+
+def test_auto_quantization_is_bounded_by_the_smallest_pool() -> None:
+    pools = (pool(hardware={"memory": "10Gi"}), pool(hardware={"memory": "5Gi"}))
+    plan = plan_model(facts_of(model(), pools=pools), SETTINGS)
+    assert pull_plan(plan).max_bytes == 4 << 30
+
+
+def test_credentials_are_mounted_and_never_in_the_plan() -> None:
+    plan = plan_model(facts_of(model(credentials={"secretName": "token"})), SETTINGS)
+    job: Any = plan.changes[-1].manifest  # type: ignore[union-attr]  # the last change applies the Job
+    pod = job["spec"]["template"]["spec"]
+    assert {"name": "credentials", "secret": {"secretName": "token", "defaultMode": 0o440}} in pod[
+        "volumes"
+    ]
+    assert pod["automountServiceAccountToken"] is False
+    assert SOURCE in pod["containers"][0]["env"][0]["value"]
