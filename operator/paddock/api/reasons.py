@@ -51,6 +51,7 @@ class Reason(StrEnum):
     # the user's declaration
     INVALID_SPEC = "InvalidSpec"
     MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_STALLED = "ModelStalled"
     UNSUPPORTED_FIELD = "UnsupportedField"
     UNSUPPORTED_FORMAT = "UnsupportedFormat"
     NAME_CONFLICT = "NameConflict"

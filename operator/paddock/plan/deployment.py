@@ -165,6 +165,7 @@ def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dic
         "readinessProbe": {**probe, "periodSeconds": _PROBE_PERIOD, "failureThreshold": 3},
         "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 

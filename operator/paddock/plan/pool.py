@@ -10,7 +10,7 @@ from paddock import names
 from paddock.api.inferencepool import Fit, Hardware, InferencePool, PoolEffective
 from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType
-from paddock.facts import Change, Done, Outcome, PoolFacts, Refusal, Wait
+from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wait
 from paddock.plan.changes import plan_changes
 from paddock.plan.config_map import build_config_map
 from paddock.plan.deployment import Replica, build_deployment
@@ -105,10 +105,20 @@ def _outcome(facts: PoolFacts, settings: Settings, base: PoolPlan) -> Outcome:
     """Look again soon while engines come up: their own answers make no event."""
     if base.replicas == 0:
         return Done()
-    live = [pod for pod in facts.pods if not pod.deleting]
+    live = live_pods(facts)
     proven = [pod for pod in live if pod.uid in facts.reports and _is_proven(facts, pod.uid)]
     settled = len(proven) == len(live) == base.replicas
     return Done() if settled else Wait(settings.delays.engine_poll)
+
+
+def live_pods(facts: PoolFacts) -> tuple[PodFact, ...]:
+    """Return the pods that count: not those that are ending, nor what an eviction left behind."""
+    return tuple(
+        pod for pod in facts.pods if not pod.deleting and not (pod.phase in _ENDED and pod.reason)
+    )
+
+
+_ENDED = frozenset({"Failed", "Succeeded"})
 
 
 def _is_proven(facts: PoolFacts, uid: str) -> bool:

@@ -1,57 +1,101 @@
-"""The status of an InferencePool: conditions, endpoint, models as served, diagnosis. Pure."""
+"""The status of an InferencePool: conditions, endpoint, models as served, diagnosis. Pure.
 
-from collections.abc import Sequence
+A rollout under way is never called Ready, and what its old replicas answer proves nothing of the
+new revision.
+"""
+
+from dataclasses import dataclass
 
 from paddock import names
 from paddock.api.base import Diagnosis
 from paddock.api.inferencepool import Endpoint, EngineName, InferencePoolStatus, ServedModel
 from paddock.api.reasons import ConditionType, Reason
-from paddock.facts import PodFact, PoolFacts, Refusal
+from paddock.facts import Apply, PodFact, PoolFacts, Refusal
 from paddock.plan.deployment import selector
 from paddock.plan.engines.profile import PooledModel
-from paddock.plan.pool import PoolPlan
+from paddock.plan.pool import PoolPlan, live_pods
 from paddock.status.conditions import Verdict, false, merge, true, unknown
-from paddock.status.pod_diagnosis import diagnose_pod
+from paddock.status.pool_diagnosis import diagnose_pool, is_other_model, stalled_cause
 from paddock.status.summary import summarise
 
 LOADED, ON_DEMAND, ABSENT = "Loaded", "OnDemand", "Absent"
+_OUTSIDE = frozenset({Reason.MODEL_NOT_FOUND, Reason.MODEL_STALLED})
+"""Causes that ModelsReady tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What every verdict looks at."""
+
+    facts: PoolFacts
+    plan: PoolPlan
+    pods: tuple[PodFact, ...]
+    diagnosis: tuple[Diagnosis, ...]
+    whole: bool
+    """Every replica is there, ready and of the newest revision, and none of another."""
+
+    @property
+    def pod_causes(self) -> tuple[Diagnosis, ...]:
+        return tuple(cause for cause in self.diagnosis if cause.reason not in _OUTSIDE)
 
 
 def status_of_pool(
     facts: PoolFacts, plan: PoolPlan, refusals: tuple[Refusal, ...]
 ) -> InferencePoolStatus:
     """Return the whole status of one InferencePool."""
-    pool = facts.pool
-    diagnosis = _diagnosis(facts, (*plan.conflicts, *refusals))
-    verdicts = (
-        _accepted(plan),
-        _models_ready(plan),
-        _fits(plan),
-        _scheduled(facts, plan, diagnosis),
-        _engines_ready(facts, plan, diagnosis),
-        _model_verified(facts, plan),
-    )
-    required = [verdict for verdict in verdicts if verdict.type != ConditionType.FITS]
-    if verdicts[2].status == "False":
-        required.insert(2, verdicts[2])
-    summary = summarise(required, "Every replica serves its models and has proven it.")
+    pool, whole = facts.pool, _is_whole(facts, plan)
+    diagnosis = diagnose_pool(facts, plan, (*plan.conflicts, *refusals), whole=whole)
+    pods = tuple(sorted(live_pods(facts), key=lambda pod: pod.name))
+    view = _View(facts, plan, pods, diagnosis, whole)
+    deployment = facts.deployment
     return InferencePoolStatus(
         observed_generation=pool.metadata.generation,
         conditions=merge(
             pool.status.conditions,
-            (*summary, *verdicts),
+            _verdicts(view),
             generation=pool.metadata.generation,
             now=facts.now,
         ),
-        replicas=facts.deployment.replicas if facts.deployment else 0,
-        ready_replicas=facts.deployment.ready if facts.deployment else 0,
+        replicas=deployment.replicas if deployment else 0,
+        ready_replicas=deployment.ready if deployment else 0,
         selector=",".join(f"{key}={value}" for key, value in sorted(selector(pool).items())),
-        endpoint=_endpoint(facts) if facts.deployment else None,
-        models=tuple(_served(facts, model) for model in plan.models),
-        fit=plan.fit,
+        endpoint=_endpoint(facts) if deployment else None,
+        models=tuple(_served(view, model) for model in plan.models),
+        fit=plan.fit or pool.status.fit,
         diagnosis=diagnosis,
         effective=plan.effective or pool.status.effective,
     )
+
+
+def _is_whole(facts: PoolFacts, plan: PoolPlan) -> bool:
+    deployment = facts.deployment
+    if deployment is None or deployment.observed_generation < deployment.generation:
+        return False
+    known = any(kind == "Deployment" for kind, _ in facts.children.manifests)
+    changing = known and any(
+        isinstance(change, Apply) and change.manifest["kind"] == "Deployment"
+        for change in plan.changes
+    )
+    counts = {deployment.replicas, deployment.updated, deployment.ready}
+    return not changing and counts == {plan.replicas}
+
+
+def _verdicts(view: _View) -> tuple[Verdict, ...]:
+    if view.facts.pool.metadata.deletion_timestamp is not None:
+        message = "The pool is being deleted with all that was made for it."
+        return (
+            false(ConditionType.READY, Reason.DELETING, message),
+            true(ConditionType.RECONCILING, Reason.DELETING, message),
+        )
+    accepted, models = _accepted(view.plan), _models_ready(view)
+    scheduled, fits = _scheduled(view), _fits(view.plan)
+    engines, verified = _engines_ready(view), _model_verified(view)
+    required = [accepted, models, scheduled, engines, verified]
+    if fits.status == "False" and engines.status != "True":
+        required.append(fits)
+    zero = view.plan.replicas == 0
+    good = "The pool is scaled to zero." if zero else "Every replica serves what is declared."
+    return (*summarise(required, good), accepted, models, scheduled, fits, engines, verified)
 
 
 def _accepted(plan: PoolPlan) -> Verdict:
@@ -64,12 +108,16 @@ def _accepted(plan: PoolPlan) -> Verdict:
     return true(kind, Reason.ACCEPTED, "The engine honours every field.")
 
 
-def _models_ready(plan: PoolPlan) -> Verdict:
-    kind = ConditionType.MODELS_READY
+def _models_ready(view: _View) -> Verdict:
+    kind, plan = ConditionType.MODELS_READY, view.plan
     if plan.missing:
         wanted = ", ".join(plan.missing)
         message = f"There is no LocalModel {wanted} in this namespace; create it."
         return false(kind, Reason.MODEL_NOT_FOUND, message)
+    stalled = [name for name in plan.waiting if stalled_cause(view.facts.models[name]) is not None]
+    if stalled:
+        message = f"LocalModel {', '.join(stalled)} cannot become Ready; its status says why."
+        return false(kind, Reason.MODEL_STALLED, message)
     if plan.waiting:
         message = f"Waiting for LocalModel {', '.join(plan.waiting)} to become Ready."
         return false(kind, Reason.WAITING_FOR_MODEL, message)
@@ -78,133 +126,128 @@ def _models_ready(plan: PoolPlan) -> Verdict:
 
 def _fits(plan: PoolPlan) -> Verdict:
     kind = ConditionType.FITS
-    if plan.fit is None or plan.fit.limit_bytes is None:
-        return unknown(kind, Reason.NOT_ESTIMATED, "hardware.memory is not declared.")
+    if plan.fit is None:
+        message = "It is estimated when the models are Ready."
+        return unknown(kind, Reason.NOT_ESTIMATED, message)
+    if plan.fit.limit_bytes is None:
+        return unknown(kind, Reason.NOT_ESTIMATED, plan.fit.explanation)
     if plan.fit.needed_bytes > plan.fit.limit_bytes:
         return false(kind, Reason.DOES_NOT_FIT, plan.fit.explanation)
     return true(kind, Reason.FITS, plan.fit.explanation)
 
 
-def _live(facts: PoolFacts) -> list[PodFact]:
-    return sorted((pod for pod in facts.pods if not pod.deleting), key=lambda pod: pod.name)
-
-
-def _scheduled(facts: PoolFacts, plan: PoolPlan, diagnosis: Sequence[Diagnosis]) -> Verdict:
+def _scheduled(view: _View) -> Verdict:
     kind = ConditionType.SCHEDULED
-    if plan.replicas == 0:
+    if view.plan.replicas == 0:
         return true(kind, Reason.SCALED_TO_ZERO, "The pool is scaled to zero.")
-    pods = _live(facts)
-    if any(pod.unschedulable_message for pod in pods) and diagnosis:
-        return _from(kind, diagnosis[0])
-    if len([pod for pod in pods if pod.scheduled]) < plan.replicas:
-        if diagnosis and not pods:
-            return _from(kind, diagnosis[0])
+    homeless = {f"Pod/{pod.name}" for pod in view.pods if pod.unschedulable_message is not None}
+    if homeless:
+        claims = {cause.object for cause in view.diagnosis if cause.object.startswith("Persistent")}
+        for cause in view.pod_causes:
+            if cause.object in homeless | claims:
+                return _from(kind, cause, _serving(view))
+    if sum(pod.scheduled for pod in view.pods) < view.plan.replicas:
+        if view.pod_causes and not view.pods:
+            return _from(kind, view.pod_causes[0], "")
         return false(kind, Reason.WAITING_FOR_PODS, "The replicas' pods are being made.")
     return true(kind, Reason.SCHEDULED, "Every replica has a node.")
 
 
-def _from(kind: ConditionType, cause: Diagnosis) -> Verdict:
-    return false(kind, Reason(cause.reason), f"{cause.object}: {cause.cause} {cause.fix}")
+def _from(kind: ConditionType, cause: Diagnosis, more: str) -> Verdict:
+    message = f"{cause.object}: {cause.cause} {cause.fix}{more}"
+    return false(kind, Reason(cause.reason), message)
 
 
-def _engines_ready(facts: PoolFacts, plan: PoolPlan, diagnosis: Sequence[Diagnosis]) -> Verdict:
-    kind = ConditionType.ENGINES_READY
-    if plan.replicas == 0:
+def _serving(view: _View) -> str:
+    """Say what still answers while the pool is not whole."""
+    deployment = view.facts.deployment
+    if deployment is None or deployment.ready == 0:
+        return ""
+    mixed = deployment.replicas > deployment.updated
+    mixed = mixed or deployment.generation > deployment.observed_generation
+    who = "previous revision keeps" if mixed else "other replicas keep"
+    return f" The {who} serving."
+
+
+def _engines_ready(view: _View) -> Verdict:
+    kind, deployment = ConditionType.ENGINES_READY, view.facts.deployment
+    if view.whole and view.plan.replicas == 0:
         return true(kind, Reason.SCALED_TO_ZERO, "The pool is scaled to zero.")
-    deployment = facts.deployment
+    if view.whole:
+        return true(kind, Reason.READY, "Every replica answers its health route.")
+    if view.pod_causes:
+        return _from(kind, view.pod_causes[0], _serving(view))
     if deployment is None:
         return false(kind, Reason.WAITING_FOR_PODS, "There are no replicas yet.")
-    whole = deployment.ready >= plan.replicas and deployment.updated >= plan.replicas
-    if whole and deployment.replicas == deployment.updated:
-        return true(kind, Reason.READY, "Every replica answers its health route.")
-    if diagnosis:
-        cause = diagnosis[0]
-        serving = "" if deployment.ready == 0 else " The previous revision keeps serving."
-        message = f"{cause.object}: {cause.cause} {cause.fix}{serving}"
-        return false(kind, Reason(cause.reason), message)
-    if deployment.progressing_reason == "ProgressDeadlineExceeded":
-        message = "The new revision did not become ready in time; the old one keeps serving."
-        return false(kind, Reason.ROLLOUT_FAILED, message)
-    return false(kind, Reason.LOADING, "The replicas are loading their models.")
+    if deployment.replicas > view.plan.replicas and deployment.updated == view.plan.replicas:
+        return false(kind, Reason.PROGRESSING, "Replicas that are not wanted are ending.")
+    message = f"The replicas are loading their models.{_serving(view)}"
+    return false(kind, Reason.LOADING, message)
 
 
-def _model_verified(facts: PoolFacts, plan: PoolPlan) -> Verdict:
+def _model_verified(view: _View) -> Verdict:
     kind = ConditionType.MODEL_VERIFIED
-    if plan.replicas == 0:
+    if view.plan.replicas == 0:
         return true(kind, Reason.SCALED_TO_ZERO, "The pool is scaled to zero.")
-    ready = [pod for pod in _live(facts) if pod.ready]
-    if not ready:
-        return unknown(kind, Reason.NOT_CHECKED, "No engine is ready to be asked.")
-    for pod in ready:
-        report = facts.reports.get(pod.uid)
-        if report is None or not report.answering:
-            return unknown(kind, Reason.NOT_CHECKED, "The engines are being asked.")
-        for model in report.models:
-            if model.error is not None:
-                wrong = model.digest is not None and model.generated is None
-                reason = Reason.WRONG_MODEL if wrong else Reason.NO_ANSWER
-                return false(kind, reason, f"Pod/{pod.name}: {model.error}")
-    message = "Every replica serves the right digest and generated a token with it."
+    if not view.whole:
+        return unknown(kind, Reason.NOT_CHECKED, "The engines are asked when all are ready.")
+    for pod in view.pods:
+        verdict = _pod_verified(view, pod)
+        if verdict is not None:
+            return verdict
+    by_name = any(model.digest is None for model in view.plan.models)
+    what = "the verified files" if by_name else "the verified digests"
+    late = any(not model.preload for model in view.plan.models)
+    more = " Models that load on demand are not tried." if late else ""
+    message = f"Every replica serves {what} and generated a token.{more}"
     return true(kind, Reason.MODEL_ANSWERED, message)
+
+
+def _pod_verified(view: _View, pod: PodFact) -> Verdict | None:
+    """Return what is wrong or not known of one pod's answers, or None if they are as wanted."""
+    kind, report = ConditionType.MODEL_VERIFIED, view.facts.reports.get(pod.uid)
+    asking = unknown(kind, Reason.NOT_CHECKED, "The engines are being asked.")
+    if report is None:
+        return asking
+    if not report.answering:
+        words = report.error or "The engine does not answer its API."
+        return false(kind, Reason.ENGINE_NOT_READY, f"Pod/{pod.name}: {words}")
+    answers = {loaded.served_as: loaded for loaded in report.models}
+    for model in view.plan.models:
+        loaded = answers.get(model.served_as)
+        if loaded is None:
+            return asking
+        if loaded.error is not None or is_other_model(loaded, model):
+            other = is_other_model(loaded, model)
+            reason = Reason.WRONG_MODEL if other else Reason.NO_ANSWER
+            words = loaded.error or f"{model.served_as} is not served from its verified bytes."
+            return false(kind, reason, f"Pod/{pod.name}: {words}")
+    return None
 
 
 def _endpoint(facts: PoolFacts) -> Endpoint:
     metadata = facts.pool.metadata
     host = f"http://{names.pool_child_name(metadata.name)}.{metadata.namespace}.svc"
     is_ollama = facts.pool.spec.engine.name == EngineName.OLLAMA
-    return Endpoint(openai=f"{host}/v1", ollama=f"{host}/api" if is_ollama else None)
+    return Endpoint(openai=f"{host}/v1", ollama=host if is_ollama else None)
 
 
-def _served(facts: PoolFacts, model: PooledModel) -> ServedModel:
+def _served(view: _View, model: PooledModel) -> ServedModel:
     """Say where one model is loaded, as its engines answered."""
-    loaded, known, digests = [], False, set()
-    for pod in _live(facts):
-        report = facts.reports.get(pod.uid)
-        for each in report.models if report else ():
-            if each.served_as == model.served_as:
-                known = True
-                digests |= {each.digest} - {None}
-                if each.loaded:
-                    loaded.append(pod.name)
+    answers = [
+        (pod.name, each)
+        for pod in view.pods
+        if (report := view.facts.reports.get(pod.uid)) is not None
+        for each in report.models
+        if each.served_as == model.served_as
+    ]
+    loaded = tuple(pod for pod, each in answers if each.loaded)
+    known = [each for _, each in answers if each.error is None or each.digest is not None]
+    digests = sorted({each.digest for each in known if each.digest is not None})
     return ServedModel(
         name=model.model.metadata.name,
         served_as=model.served_as,
-        digest=next(iter(sorted(filter(None, digests))), None),
+        digest=digests[0] if digests else None,
         state=LOADED if loaded else ON_DEMAND if known else ABSENT,
-        loaded_on=tuple(loaded),
-    )
-
-
-def _diagnosis(facts: PoolFacts, refusals: Sequence[Refusal]) -> tuple[Diagnosis, ...]:
-    found = [
-        Diagnosis(
-            object=refusal.object,
-            reason=refusal.reason,
-            cause=refusal.message,
-            fix="Change what the message names; it is tried again.",
-        )
-        for refusal in refusals
-    ]
-    for pod in _live(facts):
-        found += diagnose_pod(pod, facts.events)
-    if facts.deployment is not None and facts.deployment.replica_failure is not None:
-        found.append(_replica_failure(facts.deployment.name, facts.deployment.replica_failure))
-    return tuple(found)
-
-
-def _replica_failure(name: str, message: str) -> Diagnosis:
-    """Word why pods of a Deployment are refused: a quota, Pod Security, something else."""
-    quota, security = "exceeded quota" in message, "violates PodSecurity" in message
-    reason = (
-        Reason.QUOTA_EXCEEDED
-        if quota
-        else Reason.POD_SECURITY
-        if security
-        else Reason.ADMISSION_FAILED
-    )
-    return Diagnosis(
-        object=f"Deployment/{name}",
-        reason=reason,
-        cause=f"The cluster refuses the replicas' pods: {' '.join(message.split())[:500]}",
-        fix="Raise the quota, or change the namespace's policy or the pool.",
+        loaded_on=loaded,
     )

@@ -10,7 +10,7 @@ from paddock.status.conditions import Verdict, false, true
 
 STALLING = frozenset(
     {
-        Reason.INVALID_SPEC, Reason.MODEL_NOT_FOUND, Reason.UNSUPPORTED_FIELD,
+        Reason.INVALID_SPEC, Reason.MODEL_NOT_FOUND, Reason.MODEL_STALLED, Reason.UNSUPPORTED_FIELD,
         Reason.UNSUPPORTED_FORMAT, Reason.NAME_CONFLICT, Reason.SOURCE_UNAUTHORIZED,
         Reason.SOURCE_NOT_FOUND, Reason.SOURCE_FORBIDDEN, Reason.SOURCE_REFUSED,
         Reason.DIGEST_MISMATCH, Reason.INVALID_ARTIFACT, Reason.CREDENTIALS_MISSING,

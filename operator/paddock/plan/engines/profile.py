@@ -23,19 +23,23 @@ class PooledModel:
     context_length: int | None
 
     @property
-    def blob_path(self) -> str:
-        """Return the first file's blob: a path that names the digest."""
+    def digest(self) -> str | None:
+        """Return the digest an engine can show to have open: that of a model of one file."""
         artifact = self.model.status.artifact
-        files = artifact.files if artifact else ()
-        digest = files[0].digest if files else (artifact.digest if artifact else "")
-        return f"{self.store}/blobs/{digest.replace(':', '-')}"
+        return artifact.files[0].digest if artifact and len(artifact.files) == 1 else None
+
+    @property
+    def blob_path(self) -> str:
+        """Return the blob of a model of one file: a path that names the digest."""
+        return f"{self.store}/blobs/{(self.digest or '').replace(':', '-')}"
 
     @property
     def view_path(self) -> str:
         """Return the first file's name in the model's view: siblings stand beside it."""
         artifact = self.model.status.artifact
-        name = artifact.files[0].name if artifact and artifact.files else ""
-        return f"{self.view_folder}/{name}"
+        files = sorted(file.name for file in artifact.files) if artifact else []
+        weights = [name for name in files if name.endswith(".gguf")]
+        return f"{self.view_folder}/{(weights or files or [''])[0]}"
 
     @property
     def view_folder(self) -> str:
@@ -45,8 +49,7 @@ class PooledModel:
     @property
     def is_split(self) -> bool:
         """Return whether the model has several files."""
-        artifact = self.model.status.artifact
-        return artifact is not None and len(artifact.files) > 1
+        return self.model.status.artifact is not None and self.digest is None
 
 
 @dataclass(frozen=True, slots=True)

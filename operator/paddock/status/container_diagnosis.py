@@ -1,0 +1,137 @@
+"""What keeps one container from running, in plain words with a way out. Pure.
+
+A crash loop goes through waiting, running and ended again and again: it counts as one as soon as
+the container has restarted and is not ready, so that the status does not follow it round.
+"""
+
+import re
+
+from paddock.api.base import Diagnosis
+from paddock.api.reasons import Reason
+from paddock.facts import ContainerFact
+from paddock.status.wording import shortened
+
+_IMAGE = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+     "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
+)  # fmt: skip
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CRASHING = "CrashLoopBackOff"
+_OUT_OF_MEMORY = "OOMKilled"
+_KILLED, _NO_LIBRARY, _NOT_EXECUTABLE, _NOT_FOUND = 137, 127, 126, 127
+_IMAGE_CAUSES = (
+    (re.compile(r"no match for platform|exec format|architecture", re.IGNORECASE),
+     "has no version for the node's processor",
+     "Choose an image that is built for this architecture."),
+    (re.compile(r"unauthorized|denied|forbidden|authentication|authorization", re.IGNORECASE),
+     "is refused by its registry, or does not exist there",
+     "Correct engine.image, or give the nodes access to the registry."),
+    (re.compile(r"not found|manifest unknown|does not exist|name unknown", re.IGNORECASE),
+     "does not exist in its registry",
+     "Correct engine.image."),
+    (re.compile(r"no such host|lookup|i/o timeout|connection refused|unreachable|deadline|TLS|x509",
+                re.IGNORECASE),
+     "cannot be fetched: the registry is not reachable from the node",
+     "Let the nodes reach the registry, or set engine.image to one they reach."),
+    (re.compile(r"no space left|disk quota", re.IGNORECASE),
+     "does not fit on the node's disk",
+     "Free space on the node, or use another node."),
+)  # fmt: skip
+_ERROR_LINE = re.compile(r"^[\d.]+ E (?:\S+ +)?(?P<said>\S.*)$", re.MULTILINE)
+_STARTING, _SERVING = "initializing ...", "listening on"
+
+
+def diagnose_container(pod: str, container: ContainerFact) -> Diagnosis | None:
+    """Return what keeps the container from running, if anything does."""
+    return (
+        _image(pod, container)
+        or _config(pod, container)
+        or _memory(pod, container)
+        or _crash(pod, container)
+    )
+
+
+def _image(pod: str, container: ContainerFact) -> Diagnosis | None:
+    if container.waiting_reason not in _IMAGE:
+        return None
+    name = container.image or f"of container {container.name}"
+    if container.waiting_reason == "InvalidImageName":
+        said, fix = "is not a valid image name", "Correct engine.image."
+    elif container.waiting_reason == "ErrImageNeverPull":
+        said, fix = "is not on the node and may not be pulled", "Load the image onto the nodes."
+    else:
+        said, fix = _image_cause(container.waiting_message or "")
+    return Diagnosis(
+        object=pod, reason=Reason.IMAGE_PULL_FAILED, cause=f"The image {name} {said}.", fix=fix
+    )
+
+
+def _image_cause(message: str) -> tuple[str, str]:
+    for pattern, said, fix in _IMAGE_CAUSES:
+        if pattern.search(message):
+            return said, fix
+    return (
+        "cannot be pulled",
+        "Correct engine.image, or let the nodes reach and log in to its registry.",
+    )
+
+
+def _config(pod: str, container: ContainerFact) -> Diagnosis | None:
+    if container.waiting_reason not in _CONFIG:
+        return None
+    return Diagnosis(
+        object=pod,
+        reason=Reason.CONTAINER_CONFIG,
+        cause=f"The container cannot be made: {shortened(container.waiting_message or '')}.",
+        fix="Correct what the message names: often the image's program, or hardware.",
+    )
+
+
+def _memory(pod: str, container: ContainerFact) -> Diagnosis | None:
+    if _OUT_OF_MEMORY not in (container.exit_reason, container.last_exit_reason):
+        return None
+    limit = container.memory_limit or "its memory limit"
+    return Diagnosis(
+        object=pod,
+        reason=Reason.OUT_OF_MEMORY,
+        cause=f"Container {container.name} was killed because it needed more than {limit}.",
+        fix="Raise hardware.memory, lower serving.contextLength or parallel, or use a smaller "
+        "quantization.",
+    )
+
+
+def _crash(pod: str, container: ContainerFact) -> Diagnosis | None:
+    looping = container.waiting_reason == _CRASHING
+    if not looping and (container.ready or container.restarts == 0):
+        return None
+    code = container.exit_code if container.exit_code is not None else container.last_exit_code
+    said = container.exit_message or container.last_exit_message or ""
+    return Diagnosis(
+        object=pod,
+        reason=Reason.CRASH_LOOP,
+        cause=f"Container {container.name} ends again and again: {_ending(code, said)}.",
+        fix="Check engine.image, engine.args, engine.env and serving against the model.",
+    )
+
+
+def _ending(code: int | None, message: str) -> str:
+    said = first_error(message)
+    if said is not None:
+        return said
+    if code == _KILLED:
+        return "it is killed (by a failed liveness or startup probe, or for memory)"
+    if code in (_NOT_FOUND, _NOT_EXECUTABLE):
+        return f"its program cannot be run (exit code {code})"
+    return f"exit code {code}" if code is not None else "it leaves no exit code"
+
+
+def first_error(log: str) -> str | None:
+    """Return the first error an engine logged while starting; never what it logged while serving.
+
+    Lines of llama-server (build 11669): seconds, a level letter, an area, the words.
+    """
+    _, started, tail = log.partition(_STARTING)
+    if not started or _SERVING in tail:
+        return None
+    found = _ERROR_LINE.search(tail)
+    return shortened(found["said"]) if found else None
