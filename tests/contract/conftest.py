@@ -1,0 +1,49 @@
+"""A real control plane for the contract tests: etcd, kube-apiserver and its controllers."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from paddock.cli.crds import render_crds
+from paddock.kube.real import RealCluster, connect
+from paddock.local import builds
+from paddock.local.control_plane import ControlPlane
+from paddock.local.processes import run
+from paddock.local.progress import Lines
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Start a control plane with our CRDs; end it with the session."""
+    plane = ControlPlane(tmp_path_factory.mktemp("control-plane"), report=Lines())
+    try:
+        plane.start()
+        kubectl(plane, "apply", "-f", "-", stdin="---\n".join(render_crds().values()))
+        kubectl(plane, "wait", "--for=condition=Established", "crd", "--all")
+        yield plane
+    finally:
+        plane.stop()
+
+
+def kubectl(plane: ControlPlane, *arguments: str, stdin: str | None = None) -> str:
+    binary = builds.ensure(["kubectl"], Lines())["kubectl"] / "kubectl"
+    return run([binary, "--kubeconfig", plane.kubeconfig, *arguments], stdin=stdin)
+
+
+@pytest_asyncio.fixture
+async def cluster(control_plane: ControlPlane) -> AsyncIterator[RealCluster]:
+    """Connect as the administrator."""
+    cluster = await connect(str(control_plane.kubeconfig))
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """Give a fresh namespace."""
+    name = f"t-{secrets.token_hex(4)}"
+    kubectl(control_plane, "create", "namespace", name)
+    yield name
+    kubectl(control_plane, "delete", "namespace", name, "--wait=false")

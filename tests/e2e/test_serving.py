@@ -1,0 +1,174 @@
+"""The story of the product on a full node: pull, serve with both engines, change, break, delete."""
+
+import pytest
+
+from paddock.local.cluster import EmbeddedCluster
+from support.world import World, inference_pool, local_model
+
+pytestmark = pytest.mark.e2e
+
+
+def test_one_model_is_served_by_both_engines_from_the_same_bytes(world: World, source: str) -> None:
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", "tiny"),
+        inference_pool("oll", "Ollama", "tiny"),
+    )
+    model = world.until_ready("localmodel", "tiny")
+    digest = model["status"]["artifact"]["digest"]
+    for pool in ("cpp", "oll"):
+        served = world.until_ready("inferencepool", pool)["status"]["models"]
+        assert [each["digest"] for each in served] == [digest]
+        assert world.chat(pool, "tiny")["choices"][0]["message"]["role"] == "assistant"
+    assert world.get("localmodel", "tiny")["status"]["usedBy"] == ["cpp", "oll"]  # type: ignore[index]  # it exists
+
+
+def test_settled_objects_cost_no_write_also_across_a_restart(
+    world: World, source: str, cluster: EmbeddedCluster
+) -> None:
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", "tiny"),
+    )
+    world.until_ready("localmodel", "tiny")
+    world.until_ready("inferencepool", "cpp")
+    versions = _versions(world)
+    cluster.kubectl("-n", "paddock-system", "rollout", "restart", "deployment/paddock-operator")
+    cluster.kubectl(
+        "-n", "paddock-system", "rollout", "status", "deployment/paddock-operator", "--timeout=120s"
+    )
+    world.apply(local_model("probe", "hf://only-one-part"))
+    world.until_reason("localmodel", "probe", "InvalidSpec")  # the new leader has worked
+    world.delete("localmodel", "probe")
+    assert _versions(world) == versions
+
+
+def _versions(world: World) -> dict[str, str]:
+    kinds = "localmodels,inferencepools,jobs,deployments,services,networkpolicies,pvc"
+    return {
+        f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
+        for each in world.list(kinds)
+        if each["metadata"]["name"] != "probe"
+    }
+
+
+def test_kept_weights_outlive_their_model_and_are_used_again(world: World, source: str) -> None:
+    world.apply(local_model("tiny", source, storage={"size": "1Gi"}))
+    world.until_ready("localmodel", "tiny")
+    world.delete("localmodel", "tiny")
+    world.until("the Job is gone", lambda: not world.list("jobs"))
+    assert world.get("pvc", "tiny-weights") is not None
+    world.apply(local_model("tiny", source, storage={"size": "1Gi"}))
+    world.until_ready("localmodel", "tiny")
+
+
+def test_deletable_weights_go_with_their_model(world: World, source: str) -> None:
+    world.apply(local_model("tiny", source, storage={"size": "1Gi", "retain": "Delete"}))
+    world.until_ready("localmodel", "tiny")
+    world.delete("localmodel", "tiny")
+    world.until("the claim is gone", lambda: world.get("pvc", "tiny-weights") is None)
+
+
+def test_models_of_one_claim_share_bytes_and_free_only_their_own(world: World, source: str) -> None:
+    world.apply(local_model("first", source, storage={"size": "1Gi"}))
+    world.until_ready("localmodel", "first")
+    shared = {"claimName": "first-weights", "retain": "Delete"}
+    world.apply(local_model("second", source, storage=shared))
+    second = world.until_ready("localmodel", "second")
+    assert second["metadata"]["finalizers"] == ["paddock.dev/free-store"]
+    world.delete("localmodel", "second")
+    world.until("the model is gone", lambda: world.get("localmodel", "second") is None)
+    world.apply(inference_pool("cpp", "LlamaCpp", "first"))
+    world.until_ready("inferencepool", "cpp")
+    assert world.chat("cpp", "first")["choices"]
+
+
+def test_bad_image_leaves_the_old_revision_serving_and_says_so(world: World, source: str) -> None:
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", "tiny"),
+    )
+    world.until_ready("inferencepool", "cpp")
+    bad = {"image": "localhost/paddock/absent:1"}
+    world.apply(inference_pool("cpp", "LlamaCpp", "tiny", engine=bad))
+    world.until_reason("inferencepool", "cpp", "ImagePullFailed")
+    assert world.chat("cpp", "tiny")["choices"]
+    world.apply(inference_pool("cpp", "LlamaCpp", "tiny"))
+    world.until_ready("inferencepool", "cpp")
+
+
+def test_gpu_that_is_not_there_is_named_and_used_when_it_comes(
+    world: World, source: str, cluster: EmbeddedCluster
+) -> None:
+    resource = "example.com/gpu"
+    hardware = {"gpus": 1, "resourceName": resource, "memory": "2Gi"}
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", "tiny", hardware=hardware),
+    )
+    message = world.until_reason("inferencepool", "cpp", "InsufficientGPU")
+    assert resource in message
+    cluster.node.set_gpus(1, resource)
+    world.until(
+        "the pool got its GPU", lambda: world.condition("inferencepool", "cpp")[0] == "True"
+    )
+
+
+def test_many_models_in_one_pool_of_each_engine(world: World, source: str) -> None:
+    world.apply(local_model("first", source, storage={"size": "1Gi"}))
+    world.until_ready("localmodel", "first")
+    world.apply(local_model("second", source, storage={"claimName": "first-weights"}))
+    world.apply(
+        inference_pool("cpp", "LlamaCpp", "first", "second"),
+        inference_pool("oll", "Ollama", "first", "second"),
+    )
+    for pool in ("cpp", "oll"):
+        world.until_ready("inferencepool", pool)
+        for model in ("first", "second"):
+            assert world.chat(pool, model)["choices"]
+
+
+def test_source_that_is_not_there_is_told_within_the_status(world: World, source: str) -> None:
+    absent = source.replace("tiny.gguf", "absent.gguf")
+    world.apply(local_model("absent", absent, storage={"size": "1Gi"}))
+    world.until_reason("localmodel", "absent", "SourceNotFound")
+    world.apply(local_model("private", "https://127.0.0.1/x.gguf", storage={"size": "1Gi"}))
+    world.until_reason("localmodel", "private", "SourceForbidden")
+    wrong = "sha256:" + "0" * 64
+    world.apply(local_model("wrong", source, storage={"size": "1Gi"}, digest=wrong))
+    world.until(
+        "the digest is refused",
+        lambda: world.condition("localmodel", "wrong", "Verified")[0] == "False",
+    )
+    world.apply(
+        local_model("secret", source, storage={"size": "1Gi"}, credentials={"secretName": "none"})
+    )
+    world.until_reason("localmodel", "secret", "CredentialsMissing")
+
+
+def test_restarted_apiserver_is_found_again(
+    world: World, source: str, cluster: EmbeddedCluster
+) -> None:
+    cluster.plane.kill_apiserver()
+    cluster.plane.start_apiserver()
+    world.apply(local_model("tiny", source, storage={"size": "1Gi"}))
+    world.until_ready("localmodel", "tiny")
+
+
+def test_pool_scales_by_the_scale_subresource_and_to_zero(world: World, source: str) -> None:
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", "tiny", replicas=1),
+    )
+    world.until_ready("inferencepool", "cpp")
+    for replicas in (2, 0):
+        world.cluster.kubectl(
+            "-n", world.namespace, "scale", "inferencepool/cpp", f"--replicas={replicas}"
+        )
+        world.until(
+            f"{replicas} replicas serve",
+            lambda replicas=replicas: (
+                world.condition("inferencepool", "cpp")[0] == "True"
+                and world.get("inferencepool", "cpp")["status"]["readyReplicas"] == replicas
+            ),
+        )

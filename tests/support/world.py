@@ -1,0 +1,147 @@
+"""What an end-to-end test does to a cluster: apply, wait for a condition, chat, read the audit."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from paddock.local.cluster import EmbeddedCluster
+from paddock.local.problems import LocalError
+
+Manifest = dict[str, Any]
+DEADLINE = 120.0
+_POLL = 0.2
+
+
+class World:
+    """One namespace of a running cluster."""
+
+    def __init__(self, cluster: EmbeddedCluster, namespace: str) -> None:
+        self.cluster, self.namespace = cluster, namespace
+
+    def apply(self, *manifests: Manifest) -> None:
+        for manifest in manifests:
+            manifest["metadata"].setdefault("namespace", self.namespace)
+        self.cluster.apply(manifests)
+
+    def get(self, kind: str, name: str) -> Manifest | None:
+        try:
+            text = self.cluster.kubectl("-n", self.namespace, "get", kind, name, "-o", "json")
+        except LocalError as error:
+            if "NotFound" in str(error):
+                return None
+            raise
+        found: Manifest = json.loads(text)
+        return found
+
+    def list(self, kind: str, *arguments: str) -> list[Manifest]:
+        text = self.cluster.kubectl("-n", self.namespace, "get", kind, "-o", "json", *arguments)
+        items: list[Manifest] = json.loads(text)["items"]
+        return items
+
+    def delete(self, kind: str, name: str, *arguments: str) -> None:
+        self.cluster.kubectl("-n", self.namespace, "delete", kind, name, *arguments)
+
+    def patch(self, kind: str, name: str, patch: Manifest) -> None:
+        self.cluster.kubectl(
+            "-n", self.namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(patch)
+        )
+
+    def until(self, what: str, check: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+        """Wait for a condition to hold and return its value; fail with what was awaited."""
+        deadline = time.monotonic() + seconds
+        while not (value := check()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never: {what}\n{self.describe()}")
+            time.sleep(_POLL)
+        return value
+
+    def describe(self) -> str:
+        """Return what a person would look at first: objects, events and the operator's log."""
+        kinds = "localmodels,inferencepools,jobs,pods,pvc,events"
+        objects = self.cluster.kubectl("-n", self.namespace, "get", kinds, "-o", "wide")
+        log = self.cluster.kubectl(
+            "-n", "paddock-system", "logs", "deployment/paddock-operator", "--tail=40"
+        )
+        return f"{objects}\n{log}"
+
+    def condition(self, kind: str, name: str, type_: str = "Ready") -> tuple[str, str, str]:
+        found = self.get(kind, name) or {}
+        for each in found.get("status", {}).get("conditions", []):
+            if each["type"] == type_ and (
+                each["observedGeneration"] == found["metadata"]["generation"]
+            ):
+                return each["status"], each["reason"], each["message"]
+        return "", "", ""
+
+    def until_ready(self, kind: str, name: str) -> Manifest:
+        def ready() -> bool:
+            status, reason, message = self.condition(kind, name)
+            stalled = self.condition(kind, name, "Stalled")[0] == "True"
+            assert not stalled, f"{kind} {name} stalled: {reason}: {message}"
+            return status == "True"
+
+        self.until(f"{kind} {name} is Ready", ready)
+        found = self.get(kind, name)
+        assert found is not None
+        return found
+
+    def until_reason(self, kind: str, name: str, reason: str, type_: str = "Ready") -> str:
+        """Wait for a reason and return the message that goes with it."""
+        self.until(
+            f"{kind} {name} has {type_} reason {reason}",
+            lambda: self.condition(kind, name, type_)[1] == reason,
+        )
+        return self.condition(kind, name, type_)[2]
+
+    def chat(self, pool: str, model: str) -> Manifest:
+        """Ask a pool's Service for a short answer, as a user on this machine would."""
+        address = self.cluster.kubectl(
+            "-n", self.namespace, "get", "service", pool, "-o", "jsonpath={.spec.clusterIP}"
+        )
+        body = {
+            "model": model,
+            "max_tokens": 4,
+            "messages": [{"role": "user", "content": "hello"}],
+        }
+        request = urllib.request.Request(
+            f"http://{address}/v1/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - a ClusterIP of our own cluster
+            said: Manifest = json.load(answer)
+        return said
+
+    def operator_writes(self) -> int:
+        """Count the operator's mutating requests so far, lease renewals left out."""
+        return sum(
+            1
+            for record in self.cluster.plane.audit()
+            if record.user == OPERATOR
+            and record.verb in ("create", "update", "patch", "delete", "deletecollection")
+            and record.resource != "leases"
+        )
+
+
+OPERATOR = "system:serviceaccount:paddock-system:paddock-operator"
+
+
+def local_model(name: str, source: str, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "paddock.dev/v1alpha1",
+        "kind": "LocalModel",
+        "metadata": {"name": name},
+        "spec": {"source": source, **spec},
+    }
+
+
+def inference_pool(name: str, engine: str, *models: str, **spec: Any) -> Manifest:
+    own = {"name": engine, **spec.pop("engine", {})}
+    return {
+        "apiVersion": "paddock.dev/v1alpha1",
+        "kind": "InferencePool",
+        "metadata": {"name": name},
+        "spec": {"engine": own, "models": [{"name": model} for model in models], **spec},
+    }
