@@ -157,6 +157,9 @@ class Artifact(Record):
     parameters: int | None = None
     quantization: str | None = None
     context_length: int | None = None
+    cache_values_per_token: Annotated[
+        int | None, Field(description="Numbers that one token keeps in the context's cache.")
+    ] = None
     bytes: int
     revision: str | None = None
     files: tuple[ArtifactFile, ...] = ()

@@ -74,6 +74,7 @@ class PullResult(Record):
     parameters: int | None = None
     quantization: str | None = None
     context_length: int | None = None
+    cache_values_per_token: int | None = None
     revision: str | None = None
 
 

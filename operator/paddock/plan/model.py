@@ -227,6 +227,7 @@ def _artifact_of(result: PullResult) -> Artifact:
         parameters=result.parameters,
         quantization=result.quantization,
         context_length=result.context_length,
+        cache_values_per_token=result.cache_values_per_token,
         bytes=result.bytes,
         revision=result.revision,
         files=result.files,

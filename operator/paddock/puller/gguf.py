@@ -65,8 +65,28 @@ class GgufHeader:
     @property
     def context_length(self) -> int | None:
         """Return ARCHITECTURE.context_length, in tokens."""
-        value = self.values.get(f"{self.architecture}.context_length")
-        return value if isinstance(value, int) else None
+        return self._number("context_length")
+
+    @property
+    def cache_values_per_token(self) -> int | None:
+        """Return how many numbers one token keeps in the context's cache; None where it is not so.
+
+        Latent attention and state-space layers keep something else, and heads may differ by layer.
+        """
+        if self._number("attention.kv_lora_rank") or self._number("ssm.state_size"):
+            return None
+        layers, heads = self._number("block_count"), self._number("attention.head_count")
+        width, groups = self._number("embedding_length"), self._number("attention.head_count_kv")
+        own = width // heads if width and heads else None
+        keys = self._number("attention.key_length") or own
+        values = self._number("attention.value_length") or own
+        if layers is None or groups is None or keys is None or values is None:
+            return None
+        return layers * groups * (keys + values)
+
+    def _number(self, key: str) -> int | None:
+        value = self.values.get(f"{self.architecture}.{key}")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def _text(self, key: str) -> str | None:
         value = self.values.get(key)

@@ -106,5 +106,6 @@ def _result(
         parameters=sum(header.parameters for header in headers) if first else None,
         quantization=first.quantization if first else None,
         context_length=first.context_length if first else None,
+        cache_values_per_token=first.cache_values_per_token if first else None,
         revision=revision,
     )
