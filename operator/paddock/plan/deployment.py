@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from paddock import kinds, names
 from paddock.api.inferencepool import Hardware, InferencePool
+from paddock.api.view import VIEW_VARIABLE, ViewPlan
 from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
 from paddock.plan.owner import child_labels, owner_references
 from paddock.plan.pod import (
+    PULLER_PROGRAM,
     container_security_context,
     pod_security_context,
     scratch_mount,
@@ -23,10 +25,15 @@ from paddock.plan.pod import (
 from paddock.wire import Json, Manifest
 
 COMPONENT = "engine"
+DEFAULT_GPU = "nvidia.com/gpu"
+_VIEW = "view"
 _PROBE_PERIOD = 5
 _LOAD_BYTES_PER_SECOND = 50_000_000
 """The slowest disk a pool is expected to load from; sets the start-up deadline."""
 _SHORTEST_START = 120
+_IMAGE_SECONDS = 1800
+"""What fetching an engine's image may take before a rollout counts as stuck."""
+_MIN_READY_SECONDS = 5
 _DRAIN_SECONDS = 120
 
 
@@ -45,14 +52,20 @@ class Replica:
     gpus: int
     gpu_resource: str
     gpu_type_label: str
+    view: ViewPlan | None = None
+    """Laid over the claims by an init container where their stores alone do not serve."""
+    operator_image: str = ""
 
 
 def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Manifest:
     """Build the Deployment."""
     labels = child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT)
-    start_seconds = start_deadline(replica.weights_bytes)
+    start_seconds = start_deadline(replica)
     template: dict[str, Json] = {
-        "metadata": {"labels": labels, "annotations": {_CONFIG_HASH: config_hash(replica.run)}},
+        "metadata": {
+            "labels": labels,
+            "annotations": {names.CONFIG_ANNOTATION: config_hash(replica.run)},
+        },
         "spec": _pod(pool, replica, start_seconds),
     }
     return {
@@ -66,8 +79,9 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
         },
         "spec": {
             "replicas": replicas,
+            "minReadySeconds": _MIN_READY_SECONDS,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": start_seconds + 60,
+            "progressDeadlineSeconds": start_seconds + _IMAGE_SECONDS,
             "selector": {"matchLabels": selector(pool)},
             "strategy": {
                 "type": "RollingUpdate",
@@ -78,9 +92,6 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
     }
 
 
-_CONFIG_HASH = f"{names.GROUP}/config-hash"
-
-
 def selector(pool: InferencePool) -> dict[str, Json]:
     """Return the labels that pick the pool's pods."""
     return {
@@ -89,9 +100,11 @@ def selector(pool: InferencePool) -> dict[str, Json]:
     }
 
 
-def start_deadline(weights_bytes: int) -> int:
-    """Return the seconds an engine may take to load weights of this size."""
-    return _SHORTEST_START + weights_bytes // _LOAD_BYTES_PER_SECOND
+def start_deadline(replica: Replica) -> int:
+    """Return the seconds an engine may take until it is ready, weights and all."""
+    if not replica.profile.loads_at_start:
+        return _SHORTEST_START
+    return _SHORTEST_START + replica.weights_bytes // _LOAD_BYTES_PER_SECOND
 
 
 def config_hash(run: EngineRun) -> str:
@@ -119,13 +132,49 @@ def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str,
     }
     optional: dict[str, Json] = {
         "nodeSelector": dict(hardware.node_selector) if hardware.node_selector else None,
-        "tolerations": toleration_values(hardware.tolerations) or None,
+        "initContainers": [_view_container(replica)] if replica.view is not None else None,
+        "tolerations": _tolerations(replica, hardware) or None,
         "runtimeClassName": hardware.runtime_class_name,
         "priorityClassName": hardware.priority_class_name,
         "affinity": _affinity(replica.gpu_type_label, hardware.gpu_types),
     }
     pod.update({key: value for key, value in optional.items() if value is not None})
     return pod
+
+
+def _tolerations(replica: Replica, hardware: Hardware) -> list[Json]:
+    """Return the user's, and that of nodes kept for pods that ask for their GPUs.
+
+    Nodes of MIG profiles and shared GPUs carry NVIDIA's one taint too.
+    """
+    own = toleration_values(hardware.tolerations)
+    vendor, _, _ = replica.gpu_resource.partition("/")
+    key = DEFAULT_GPU if vendor == "nvidia.com" else replica.gpu_resource
+    if not replica.gpus or any(each.key == key for each in hardware.tolerations or ()):
+        return own
+    return [*own, {"key": key, "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def _view_container(replica: Replica) -> dict[str, Json]:
+    """Return the init container that lays one store over several claims."""
+    plan = replica.view.model_dump_json(by_alias=True, exclude_none=True) if replica.view else ""
+    return {
+        "name": "view",
+        "image": replica.operator_image,
+        "command": [*PULLER_PROGRAM, "view"],
+        "env": [{"name": VIEW_VARIABLE, "value": plan}],
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "limits": {"memory": "128Mi"},
+        },
+        "securityContext": container_security_context(),
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            *_claim_mounts(replica),
+            {"name": _VIEW, "mountPath": names.STORE_PATH},
+            scratch_mount(),
+        ],
+    }
 
 
 def _affinity(label: str, types: Sequence[str] | None) -> Json:
@@ -183,6 +232,8 @@ def _volumes(pool: InferencePool, replica: Replica) -> list[Json]:
         for index, (claim, _) in enumerate(replica.claims)
     ]
     volumes.append(scratch_volume("4Gi"))
+    if replica.view is not None:
+        volumes.append({"name": _VIEW, "emptyDir": {"sizeLimit": "64Mi"}})
     volumes += [{"name": name, "emptyDir": source} for name, _, source in replica.run.volumes]
     if replica.run.files:
         name = names.pool_child_name(pool.metadata.name)
@@ -190,12 +241,17 @@ def _volumes(pool: InferencePool, replica: Replica) -> list[Json]:
     return volumes
 
 
-def _mounts(replica: Replica) -> list[Json]:
-    mounts: list[Json] = [
+def _claim_mounts(replica: Replica) -> list[Json]:
+    return [
         {"name": f"claim-{index}", "mountPath": path, "readOnly": True}
         for index, (_, path) in enumerate(replica.claims)
     ]
-    mounts.append(scratch_mount())
+
+
+def _mounts(replica: Replica) -> list[Json]:
+    mounts = [*_claim_mounts(replica), scratch_mount()]
+    if replica.view is not None:
+        mounts.append({"name": _VIEW, "mountPath": names.STORE_PATH, "readOnly": True})
     mounts += [{"name": name, "mountPath": path} for name, path, _ in replica.run.volumes]
     if replica.run.files:
         mounts.append({"name": "config", "mountPath": CONFIG_PATH, "readOnly": True})

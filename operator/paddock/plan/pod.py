@@ -9,6 +9,9 @@ from paddock import names
 from paddock.api.base import Toleration
 from paddock.wire import Json
 
+PULLER_PROGRAM = ("python3", "-m", "paddock.puller")
+"""The puller, as the operator image holds it."""
+
 
 def pod_security_context() -> dict[str, Json]:
     """Return the pod's security context; volumes belong to the pods' one group."""

@@ -1,4 +1,4 @@
-"""`python -m paddock.puller [delete MODEL]`: wiring of the pull Job; exits as `api.pull` says."""
+"""`python -m paddock.puller [delete MODEL | view]`: wiring; exits as `api.pull` says."""
 
 import os
 import sys
@@ -19,11 +19,13 @@ from paddock.api.pull import (
     PullReason,
     PullReport,
 )
+from paddock.api.view import VIEW_VARIABLE, ViewPlan
 from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError
 from paddock.puller.pull import pull
 from paddock.puller.serve import serve_progress
 from paddock.puller.store import Store
+from paddock.puller.view import lay_view
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +33,10 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["delete"]:
             Store(Path(names.STORE_PATH)).remove(arguments[1])
+            return EXIT_DONE
+        if arguments[:1] == ["view"]:
+            view = ViewPlan.model_validate_json(os.environ[VIEW_VARIABLE])
+            lay_view(view, Path(names.STORE_PATH))
             return EXIT_DONE
         plan = PullPlan.model_validate_json(os.environ[PLAN_VARIABLE])
         meter = Meter()

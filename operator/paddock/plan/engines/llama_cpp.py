@@ -6,14 +6,16 @@ after a colon is upper-cased, so colons are refused there.
 """
 
 from paddock import names
-from paddock.api.inferencepool import EngineName, InferencePool, PoolModel, Serving
-from paddock.api.localmodel import ModelfileParameters
+from paddock.api.inferencepool import EngineName, Hardware, InferencePool, PoolModel, Serving
 from paddock.plan.engines.profile import (
     CONFIG_PATH,
+    DEVICE_VARIABLES,
     EngineRun,
     PooledModel,
     Profile,
     Refusal,
+    declared_context,
+    modelfile_path,
     refuse_knobs,
 )
 
@@ -26,6 +28,8 @@ _REFUSED = {
     "tensor_parallel": "llama.cpp splits by layer; leave tensorParallel out.",
     "gpu_memory_utilization": "llama.cpp takes what its layers need; use gpuLayers.",
 }
+DEFAULT_CONTEXT = 8192
+"""Per request, where nobody asks: models made for 131072 tokens would need tens of GiB of cache."""
 _CACHE_TYPES = frozenset({"f16", "bf16", "q8_0", "q4_0"})
 _SAMPLING = {
     "temperature": "temp", "top_p": "top-p", "top_k": "top-k", "min_p": "min-p",
@@ -36,7 +40,10 @@ _SAMPLING = {
 def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusal, ...]:
     """Refuse what llama.cpp cannot honour."""
     refused = list(refuse_knobs(pool, _REFUSED))
-    serving = pool.spec.serving or Serving()
+    serving, hardware = pool.spec.serving or Serving(), pool.spec.hardware or Hardware()
+    if isinstance(serving.gpu_layers, int) and serving.gpu_layers and not hardware.gpus:
+        sentence = "Without hardware.gpus there is no GPU to put layers on."
+        refused.append(Refusal("spec.serving.gpuLayers", sentence))
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
         sentence = "llama.cpp has the cache types f16, bf16, q8_0 and q4_0."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
@@ -58,7 +65,7 @@ def _served(model: PoolModel) -> str:
 
 def _refuse_modelfile(index: int, model: PooledModel) -> list[Refusal]:
     modelfile = model.model.spec.modelfile
-    path = f"spec.models[{index}] (modelfile of {model.model.metadata.name})"
+    path = modelfile_path(index, model)
     if modelfile is None:
         return []
     refused = []
@@ -121,16 +128,19 @@ def _load_mode(serving: Serving) -> str | None:
 
 def _model_options(pool: InferencePool, model: PooledModel) -> dict[str, str]:
     """Return one model's own options; the context is shared by the parallel slots."""
-    serving = pool.spec.serving or Serving()
-    modelfile = model.model.spec.modelfile
-    parameters = (modelfile.parameters if modelfile else None) or ModelfileParameters()
-    context = model.context_length or serving.context_length or parameters.num_ctx
     options: dict[str, object] = {
-        flag: getattr(parameters, name) for name, flag in _SAMPLING.items()
+        flag: getattr(model.parameters, name) for name, flag in _SAMPLING.items()
     }
-    if context is not None:
-        options["ctx-size"] = context * (serving.parallel or 1)
+    options["ctx-size"] = tokens(pool, model, 0)
     return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def tokens(pool: InferencePool, model: PooledModel, gpus: int) -> int:
+    """Return the context of all slots: each has what one request may use."""
+    del gpus
+    serving = pool.spec.serving or Serving()
+    default = min(model.trained_context or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    return (declared_context(pool, model) or default) * (serving.parallel or 1)
 
 
 def _flags(options: dict[str, str]) -> tuple[str, ...]:
@@ -152,7 +162,7 @@ PROFILE = Profile(
     health_path="/health",
     default_gpus=0,
     formats=frozenset({"gguf"}),
-    env_prefixes=("LLAMA_LOG_", "GGML_", "CUDA_", "ROCR_", "HSA_"),
+    variables=DEVICE_VARIABLES | {"GGML_CUDA_ENABLE_UNIFIED_MEMORY", "GGML_CUDA_DISABLE_GRAPHS"},
     flags=frozenset(
         {"--ubatch-size", "--split-mode", "--tensor-split", "--main-gpu", "--numa",
          "--rope-scaling", "--rope-freq-base", "--rope-freq-scale", "--yarn-orig-ctx",
@@ -161,4 +171,6 @@ PROFILE = Profile(
     ),
     refuse=refuse,
     run=run,
+    tokens=tokens,
+    models_at_once=4,
 )  # fmt: skip

@@ -6,10 +6,12 @@ Facts from ollama 0.17.4 (envconfig/config.go), tried as a non-root user on a re
 from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.plan.engines.profile import (
+    DEVICE_VARIABLES,
     EngineRun,
     PooledModel,
     Profile,
     Refusal,
+    declared_context,
     refuse_knobs,
 )
 
@@ -22,6 +24,8 @@ _REFUSED = {
     "tensor_parallel": "Ollama spreads over GPUs itself; leave tensorParallel out.",
     "gpu_memory_utilization": "Ollama measures GPU memory itself; leave it out.",
 }
+DEFAULT_CONTEXT = 4096
+"""Ollama's own default on CPUs; on GPUs it chooses by the memory it finds."""
 _CACHE_TYPES = frozenset({"f16", "q8_0", "q4_0"})
 _TRUE = "1"
 
@@ -33,13 +37,6 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
         sentence = "Ollama has the cache types f16, q8_0 and q4_0."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
-    for index, each in enumerate(pool.spec.models):
-        if each.context_length is not None:
-            sentence = "Ollama has one contextLength for all models: set serving.contextLength."
-            refused.append(Refusal(f"spec.models[{index}].contextLength", sentence))
-        if each.as_ is not None and each.as_ != each.name:
-            sentence = "An Ollama pool serves a model under its LocalModel's name; leave as out."
-            refused.append(Refusal(f"spec.models[{index}].as", sentence))
     refused += [
         Refusal(f"spec.models[{index}]", "Ollama serves models that are one GGUF file.")
         for index, model in enumerate(models)
@@ -70,6 +67,15 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     return EngineRun(command=("ollama", "serve"), args=(), env=env)
 
 
+def tokens(pool: InferencePool, model: PooledModel, gpus: int) -> int | None:
+    """Return the context of all parallel requests; a context the model was not made for is cut."""
+    context = declared_context(pool, model) or (None if gpus else DEFAULT_CONTEXT)
+    if context is None:
+        return None
+    serving = pool.spec.serving or Serving()
+    return min(context, model.trained_context or context) * (serving.parallel or 1)
+
+
 def _flag(value: bool | None) -> str | None:  # noqa: FBT001 - a tri-state, not a switch
     return None if value is None else str(int(value))
 
@@ -81,9 +87,13 @@ PROFILE = Profile(
     health_path="/api/version",
     default_gpus=0,
     formats=frozenset({"gguf"}),
-    env_prefixes=("OLLAMA_LOAD_TIMEOUT", "OLLAMA_MAX_LOADED_MODELS", "OLLAMA_SCHED_SPREAD",
-                  "OLLAMA_GPU_OVERHEAD", "OLLAMA_DEBUG", "CUDA_", "ROCR_", "HSA_"),
+    variables=DEVICE_VARIABLES
+    | {"OLLAMA_LOAD_TIMEOUT", "OLLAMA_MAX_LOADED_MODELS", "OLLAMA_SCHED_SPREAD",
+       "OLLAMA_GPU_OVERHEAD", "OLLAMA_MULTIUSER_CACHE", "OLLAMA_NEW_ENGINE", "OLLAMA_VULKAN"},
     flags=frozenset(),
     refuse=refuse,
     run=run,
+    tokens=tokens,
+    models_at_once=3,
+    loads_at_start=False,
 )  # fmt: skip

@@ -6,9 +6,16 @@ Pure. An engine maps each `serving` knob or refuses it by name.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from paddock.api.inferencepool import EngineName, InferencePool
-from paddock.api.localmodel import LocalModel
+from paddock.api.inferencepool import EngineName, InferencePool, Serving
+from paddock.api.localmodel import LocalModel, ModelfileParameters
 from paddock.wire import Json
+
+CONFIG_PATH = "/config"
+DEVICE_VARIABLES = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+     "HSA_OVERRIDE_GFX_VERSION", "GGML_VK_VISIBLE_DEVICES"}
+)  # fmt: skip
+"""Choose among the devices a pod was given. NVIDIA_VISIBLE_DEVICES is not one: it takes others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,18 @@ class PooledModel:
         """Return whether the model has several files."""
         return self.model.status.artifact is not None and self.digest is None
 
+    @property
+    def trained_context(self) -> int | None:
+        """Return the longest context the model was made for, if it says so."""
+        artifact = self.model.status.artifact
+        return artifact.context_length if artifact else None
+
+    @property
+    def parameters(self) -> ModelfileParameters:
+        """Return the model's own sampling and context defaults."""
+        modelfile = self.model.spec.modelfile
+        return (modelfile.parameters if modelfile else None) or ModelfileParameters()
+
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
@@ -84,15 +103,27 @@ class Profile:
     """Answers 200 when the engine can take requests."""
     default_gpus: int
     formats: frozenset[str]
-    env_prefixes: tuple[str, ...]
-    """Names of `engine.env` that users may set start with one of these."""
+    variables: frozenset[str]
+    """Names of `engine.env` that users may set: none that loads code, opens a port or logs prompts.
+    """
     flags: frozenset[str]
     """Flags of `engine.args` that users may set."""
     refuse: Callable[[InferencePool, tuple[PooledModel, ...]], tuple[Refusal, ...]]
     run: Callable[[InferencePool, tuple[PooledModel, ...]], EngineRun]
+    tokens: Callable[[InferencePool, PooledModel, int], int | None]
+    """Context tokens of all requests at once, given the GPUs; None where the engine chooses."""
+    models_at_once: int = 1
+    """How many models are held in memory at the same time."""
+    loads_at_start: bool = True
+    """Whether readiness waits for the weights."""
+    joins_flags: bool = False
+    """Whether a flag may carry its value after an equals sign."""
 
 
-CONFIG_PATH = "/config"
+def declared_context(pool: InferencePool, model: PooledModel) -> int | None:
+    """Return the context somebody asked for: the pool's model, the pool, then the Modelfile."""
+    serving = pool.spec.serving or Serving()
+    return model.context_length or serving.context_length or model.parameters.num_ctx
 
 
 def refuse_knobs(pool: InferencePool, knobs: Mapping[str, str]) -> tuple[Refusal, ...]:
@@ -108,17 +139,6 @@ def refuse_knobs(pool: InferencePool, knobs: Mapping[str, str]) -> tuple[Refusal
     )
 
 
-def refuse_overrides(pool: InferencePool, profile: Profile) -> tuple[Refusal, ...]:
-    """Refuse environment variables and arguments that the profile does not allow."""
-    refused: list[Refusal] = []
-    for variable in pool.spec.engine.env or ():
-        if not variable.name.startswith(profile.env_prefixes):
-            allowed = " or ".join(f"{prefix}*" for prefix in profile.env_prefixes)
-            path = f"spec.engine.env[{variable.name}]"
-            refused.append(Refusal(path, f"Only {allowed} variables may be set."))
-    for index, argument in enumerate(pool.spec.engine.args or ()):
-        flag = argument.partition("=")[0]
-        if flag.startswith("-") and flag not in profile.flags:
-            path = f"spec.engine.args[{index}]"
-            refused.append(Refusal(path, f"{flag} is not among the flags a pool may set."))
-    return tuple(refused)
+def modelfile_path(index: int, model: PooledModel) -> str:
+    """Return where a refused field of a model's Modelfile is to be found."""
+    return f"spec.models[{index}] (modelfile of {model.model.metadata.name})"

@@ -1,16 +1,20 @@
 """vLLM: one model in one server, on GPUs.
 
-Facts from vLLM's documentation of `vllm serve` (0.11); this profile was never run here, as no GPU
-was available. Images run as any user when HOME and the caches are writable.
+Facts from vLLM's documentation of `vllm serve` (0.11, Engine Arguments and GGUF); this profile was
+never run here, as no GPU was available. The image runs as a user it does not know when HOME is
+writable and USER is set: PyTorch asks for the user's name when it is imported (vllm issue 44548).
 """
 
 from paddock import names
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
 from paddock.plan.engines.profile import (
+    DEVICE_VARIABLES,
     EngineRun,
     PooledModel,
     Profile,
     Refusal,
+    declared_context,
+    modelfile_path,
     refuse_knobs,
 )
 from paddock.wire import Json
@@ -38,40 +42,45 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
         sentence = "vLLM needs a GPU; use LlamaCpp or Ollama on CPUs."
         refused.append(Refusal("spec.hardware.gpus", sentence))
     gpus = hardware.gpus or PROFILE.default_gpus
-    if serving.tensor_parallel is not None and serving.tensor_parallel > gpus:
-        sentence = f"tensorParallel needs as many GPUs; each replica has {gpus}."
+    if serving.tensor_parallel is not None and gpus % serving.tensor_parallel:
+        sentence = f"tensorParallel must divide the GPUs of a replica; there are {gpus}."
         refused.append(Refusal("spec.serving.tensorParallel", sentence))
+    if len(pool.spec.models) != 1:
+        refused.append(Refusal("spec.models", "vLLM serves exactly one model; make more pools."))
     refused += [
         Refusal(f"spec.models[{index}].preload", "vLLM always loads its model at start.")
         for index, each in enumerate(pool.spec.models)
         if each.preload is False
     ]
-    refused += [
-        Refusal(
-            f"spec.models[0] (modelfile of {model.model.metadata.name})",
-            "vLLM takes its defaults from the model's own files; leave modelfile out.",
-        )
-        for model in models
-        if model.model.spec.modelfile is not None
-    ]
+    for index, model in enumerate(models):
+        if model.model.spec.modelfile is not None:
+            sentence = "vLLM takes its defaults from the model's own files; leave modelfile out."
+            refused.append(Refusal(modelfile_path(index, model), sentence))
+        if model.is_split and _is_gguf(model):
+            sentence = "vLLM reads GGUF models of one file only; use LlamaCpp, or safetensors."
+            refused.append(Refusal(f"spec.models[{index}]", sentence))
     return tuple(refused)
+
+
+def _is_gguf(model: PooledModel) -> bool:
+    artifact = model.model.status.artifact
+    return artifact is not None and artifact.format == "gguf"
 
 
 def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     """Return how vLLM runs."""
     (model,) = models
     serving, hardware = pool.spec.serving or Serving(), pool.spec.hardware or Hardware()
-    artifact = model.model.status.artifact
-    path = model.blob_path if artifact and artifact.format == "gguf" else model.view_folder
+    path = model.blob_path if _is_gguf(model) else model.view_folder
     options: dict[str, object] = {
         "served-model-name": model.served_as,
         "host": "0.0.0.0",  # noqa: S104 - the pod's own network
         "port": names.ENGINE_PORT,
-        "max-model-len": model.context_length or serving.context_length,
+        "max-model-len": declared_context(pool, model),
         "max-num-seqs": serving.parallel,
         "max-num-batched-tokens": serving.batch_size,
         "kv-cache-dtype": _CACHE_TYPES.get(serving.kv_cache_type or ""),
-        "tensor-parallel-size": serving.tensor_parallel or hardware.gpus,
+        "tensor-parallel-size": serving.tensor_parallel or hardware.gpus or PROFILE.default_gpus,
         "gpu-memory-utilization": serving.gpu_memory_utilization,
     }
     flags = [
@@ -86,12 +95,20 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         args=tuple(flags),
         env={
             "HOME": names.SCRATCH_PATH,
+            "USER": names.MANAGED_BY,
             "VLLM_NO_USAGE_STATS": "1",
             "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
             "XDG_CACHE_HOME": names.SCRATCH_PATH,
         },
         volumes=(("shm", "/dev/shm", memory),),  # noqa: S108 - the pod's own shared memory
     )
+
+
+def tokens(pool: InferencePool, model: PooledModel, gpus: int) -> int | None:
+    """Return what one request may use at most; vLLM gives all memory that is left to the cache."""
+    del gpus
+    return declared_context(pool, model) or model.trained_context
 
 
 PROFILE = Profile(
@@ -101,7 +118,9 @@ PROFILE = Profile(
     health_path="/health",
     default_gpus=1,
     formats=frozenset({"gguf", "safetensors"}),
-    env_prefixes=("VLLM_LOGGING_", "NCCL_", "CUDA_", "ROCR_", "HSA_"),
+    variables=DEVICE_VARIABLES
+    | {"VLLM_ATTENTION_BACKEND", "VLLM_USE_V1", "VLLM_WORKER_MULTIPROC_METHOD", "NCCL_P2P_DISABLE",
+       "NCCL_IB_DISABLE", "NCCL_SOCKET_IFNAME", "NCCL_DEBUG", "PYTORCH_CUDA_ALLOC_CONF"},
     flags=frozenset(
         {"--enable-prefix-caching", "--enable-chunked-prefill", "--dtype", "--quantization",
          "--enable-auto-tool-choice", "--tool-call-parser", "--reasoning-parser",
@@ -109,4 +128,6 @@ PROFILE = Profile(
     ),
     refuse=refuse,
     run=run,
+    tokens=tokens,
+    joins_flags=True,
 )  # fmt: skip

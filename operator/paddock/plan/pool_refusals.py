@@ -1,0 +1,55 @@
+"""What no engine could honour, whatever its profile: names taken twice, fields without effect.
+
+Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from paddock.api.inferencepool import EngineName, Hardware, InferencePool
+from paddock.plan.engines.overrides import refuse_overrides
+from paddock.plan.engines.profile import PooledModel, Profile, Refusal
+
+
+def refuse_pool(
+    pool: InferencePool, profile: Profile, models: Sequence[PooledModel]
+) -> tuple[Refusal, ...]:
+    """Return every field of the pool that cannot be honoured, with a sentence each."""
+    return (
+        *refuse_overrides(pool, profile),
+        *profile.refuse(pool, tuple(models)),
+        *_names(pool),
+        *_hardware(pool, profile),
+        *_formats(profile, models),
+    )
+
+
+def _names(pool: InferencePool) -> Iterator[Refusal]:
+    taken: set[str] = set()
+    for index, each in enumerate(pool.spec.models):
+        name = each.as_ or each.name
+        known = _comparable(pool.spec.engine.name, name)
+        if known in taken:
+            path = f"spec.models[{index}]"
+            yield Refusal(path, f"The served name {name} is taken by another model of this pool.")
+        taken.add(known)
+
+
+def _comparable(engine: EngineName, name: str) -> str:
+    """Return a name as the engine compares it: Ollama knows no case, and adds the tag latest."""
+    return name.lower().removesuffix(":latest") if engine is EngineName.OLLAMA else name
+
+
+def _hardware(pool: InferencePool, profile: Profile) -> Iterator[Refusal]:
+    hardware = pool.spec.hardware or Hardware()
+    gpus = profile.default_gpus if hardware.gpus is None else hardware.gpus
+    if hardware.resource_name is not None and not gpus:
+        path = "spec.hardware.resourceName"
+        yield Refusal(path, "It has no effect without GPUs; set hardware.gpus.")
+
+
+def _formats(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:
+    for index, model in enumerate(models):
+        artifact = model.model.status.artifact
+        if artifact is not None and artifact.format not in profile.formats:
+            path = f"spec.models[{index}]"
+            yield Refusal(path, f"{profile.name} does not serve {artifact.format} files.")

@@ -1,0 +1,115 @@
+"""One replica of a pool put together: image, claims, memory, view. Pure."""
+
+from collections.abc import Sequence
+
+from paddock import names
+from paddock.api.inferencepool import EngineName, Fit, Hardware, InferencePool, Serving
+from paddock.api.localmodel import LocalModel
+from paddock.api.view import ViewModel, ViewPlan
+from paddock.plan.deployment import DEFAULT_GPU, Replica
+from paddock.plan.engines.profile import PooledModel, Profile
+from paddock.plan.fit import Load, Need, default_memory, fit_of, need_of
+from paddock.plan.model import claim_of
+from paddock.settings import Images, Settings
+
+DEFAULT_CPU = "100m"
+
+
+def pooled_models(pool: InferencePool, known: dict[str, LocalModel]) -> tuple[PooledModel, ...]:
+    """Return the pool's models that exist, each with the place of its store in the pod."""
+    pairs = [(each, known[each.name]) for each in pool.spec.models if each.name in known]
+    direct = not _needs_view(pool, [model for _, model in pairs])
+    direct = direct and len({claim_of(model) for _, model in pairs}) == 1
+    return tuple(
+        PooledModel(
+            served_as=each.as_ or each.name,
+            model=model,
+            store=names.STORE_PATH if direct else f"{names.CLAIMS_PATH}/{claim_of(model)}",
+            preload=each.preload is not False,
+            context_length=each.context_length,
+        )
+        for each, model in pairs
+    )
+
+
+def _needs_view(pool: InferencePool, models: Sequence[LocalModel]) -> bool:
+    """Tell whether the claims' own stores do not say what the pool wants said.
+
+    Only Ollama finds models by a folder of manifests; the others are given each model's path.
+    """
+    if pool.spec.engine.name is not EngineName.OLLAMA:
+        return False
+    own = any(
+        each.context_length is not None or each.as_ not in (None, each.name)
+        for each in pool.spec.models
+    )
+    return own or len({claim_of(model) for model in models}) > 1
+
+
+def build_replica(
+    pool: InferencePool, profile: Profile, models: tuple[PooledModel, ...], settings: Settings
+) -> tuple[Replica, Fit]:
+    """Return the replica and the arithmetic of its memory."""
+    hardware = pool.spec.hardware or Hardware()
+    gpus = profile.default_gpus if hardware.gpus is None else hardware.gpus
+    need = _need(pool, profile, models, gpus)
+    memory = str(hardware.memory or default_memory(need))
+    replica = Replica(
+        profile=profile,
+        run=profile.run(pool, models),
+        image=_image(pool, profile, settings.images, gpus),
+        claims=tuple(sorted({(claim_of(model.model), model.store) for model in models})),
+        weights_bytes=sum(map(_bytes_of, models)),
+        cpu=str(hardware.cpu or DEFAULT_CPU),
+        memory=memory,
+        gpus=gpus,
+        gpu_resource=hardware.resource_name or DEFAULT_GPU,
+        gpu_type_label=settings.gpu_type_label,
+        view=_view(pool, models),
+        operator_image=settings.images.operator,
+    )
+    return replica, fit_of(need, None if gpus else memory)
+
+
+def _bytes_of(model: PooledModel) -> int:
+    artifact = model.model.status.artifact
+    return artifact.bytes if artifact else 0
+
+
+def _need(pool: InferencePool, profile: Profile, models: Sequence[PooledModel], gpus: int) -> Need:
+    loads = [
+        Load(
+            weights_bytes=_bytes_of(model),
+            cache_values_per_token=artifact.cache_values_per_token
+            if (artifact := model.model.status.artifact)
+            else None,
+            tokens=profile.tokens(pool, model, gpus),
+        )
+        for model in models
+    ]
+    serving = pool.spec.serving or Serving()
+    return need_of(
+        loads, at_once=profile.models_at_once * max(gpus, 1), cache_type=serving.kv_cache_type
+    )
+
+
+def _image(pool: InferencePool, profile: Profile, images: Images, gpus: int) -> str:
+    own = {"Ollama": images.ollama, "LlamaCpp": images.llama_cpp, "VLLM": images.vllm}
+    default = profile.gpu_image if gpus else profile.image
+    return pool.spec.engine.image or own[profile.name] or default
+
+
+def _view(pool: InferencePool, models: Sequence[PooledModel]) -> ViewPlan | None:
+    if not _needs_view(pool, [model.model for model in models]):
+        return None
+    return ViewPlan(
+        models=tuple(
+            ViewModel(
+                name=model.model.metadata.name,
+                store=model.store,
+                served_as=model.served_as,
+                context_length=model.context_length,
+            )
+            for model in models
+        )
+    )
