@@ -158,6 +158,17 @@ async def test_server_takes_every_knob_at_once_and_gives_each_slot_its_context(
     assert props["default_generation_settings"]["n_ctx"] == 256
 
 
+async def test_each_request_may_use_the_whole_default_context(
+    models: tuple[PooledModel, ...], tmp_path: Path
+) -> None:
+    (alpha, _) = models
+    with started(pool_of(EngineName.LLAMA_CPP, "alpha"), (alpha,), tmp_path) as served:
+        props = (await asked(served, "GET", "/props")).json()
+
+    assert alpha.trained_context == 2048
+    assert props["default_generation_settings"]["n_ctx"] == 2048
+
+
 async def test_modelfile_parameters_become_the_servers_defaults(
     models: tuple[PooledModel, ...], tmp_path: Path
 ) -> None:

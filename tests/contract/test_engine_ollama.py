@@ -1,5 +1,6 @@
 """The Ollama profile against a real Ollama on a read-only store that we wrote."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,15 @@ import pytest
 from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.api.view import ViewPlan
 from paddock.facts import EngineReport, LoadedModel
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.plan.engines.ollama import PROFILE
 from paddock.plan.engines.profile import PooledModel
+from paddock.plan.replica import build_replica, pooled_models
 from paddock.puller.store import Store
+from paddock.puller.view import lay_view
+from paddock.settings import Settings
 from paddock.wire import Json
 from support.engine_servers import Served, serving
 from support.stores import add_tiny_model, pool_of
@@ -28,6 +33,16 @@ def store(tmp_path: Path) -> Store:
     tmp_path.chmod(0o755)
     (tmp_path / "store").mkdir()
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def claims(tmp_path: Path) -> dict[str, Path]:
+    """Two claims, and the empty folder of a view."""
+    tmp_path.chmod(0o755)
+    folders = {name: tmp_path / name for name in ("one", "two", "view")}
+    for folder in folders.values():
+        folder.mkdir()
+    return folders
 
 
 @contextmanager
@@ -149,6 +164,76 @@ async def test_users_cannot_change_the_store_through_the_api(store: Store, tmp_p
     assert gone.status_code >= 400
     assert copied.status_code >= 400
     assert report.models[0].generated
+
+
+async def test_one_view_over_two_claims_serves_other_names_and_another_context(
+    claims: dict[str, Path], tmp_path: Path
+) -> None:
+    alpha = add_tiny_model(Store(claims["one"]), "alpha", seed=1, claim="one")
+    beta = add_tiny_model(Store(claims["two"]), "beta", seed=2, claim="two")
+    pool = pool_of(EngineName.OLLAMA, models=[
+        {"name": "alpha", "as": "Team-Chat:8b", "contextLength": 512}, {"name": "beta"},
+    ])  # fmt: skip
+    pooled = pooled_models(pool, {"alpha": alpha, "beta": beta})
+    replica, _ = build_replica(pool, PROFILE, pooled, Settings())
+    assert replica.view is not None
+    places = {path: claims[claim] for claim, path in replica.claims}
+    view = claims.pop("view")
+    lay_view(at_host(replica.view, places), view)
+    point_into_pod(view, places)
+    with serving(PROFILE, replica.run, tmp_path / "pod", {"/store": view, **places}) as served:
+        report = await probed(
+            served,
+            ExpectedModel("Team-Chat:8b", digest_of(alpha), generate=True),
+            ExpectedModel("beta", digest_of(beta), generate=True),
+        )
+        running = (await asked(served, "GET", "/api/ps")).json()["models"]
+
+    assert report.models == (
+        LoadedModel("Team-Chat:8b", digest_of(alpha), loaded=True, generated=True),
+        LoadedModel("beta", digest_of(beta), loaded=True, generated=True),
+    )
+    contexts = {model["name"]: model["context_length"] for model in running}
+    assert contexts == {"Team-Chat:8b": 512, "beta:latest": 2048}
+
+
+def at_host(plan: ViewPlan, places: dict[str, Path]) -> ViewPlan:
+    """Return the plan with each claim where this machine has it."""
+    models = tuple(
+        model.model_copy(update={"store": str(places[model.store])}) for model in plan.models
+    )
+    return ViewPlan(models=models)
+
+
+def point_into_pod(view: Path, places: dict[str, Path]) -> None:
+    """Make the links say what they would say had they been laid inside the pod."""
+    for link in (view / "blobs").iterdir():
+        if link.is_symlink():
+            target = str(link.readlink())
+            link.unlink()
+            for path, folder in places.items():
+                target = target.replace(str(folder), path)
+            link.symlink_to(target)
+
+
+@pytest.mark.parametrize(("kind", "parallel"), [("f16", 1), ("q8_0", 2)])
+async def test_cache_that_ollama_allots_is_the_cache_we_reckon_with(
+    store: Store, tmp_path: Path, kind: str, parallel: int
+) -> None:
+    model = add_tiny_model(store, "a", seed=1)
+    knobs: dict[str, Json] = {
+        "contextLength": 1024, "parallel": parallel, "kvCacheType": kind, "flashAttention": True,
+    }  # fmt: skip
+    pool = pool_of(EngineName.OLLAMA, "a", serving=knobs)
+    pooled = pooled_models(pool, {"a": model})
+    _, fit = build_replica(pool, PROFILE, pooled, Settings())
+    with started(pool, [model], tmp_path) as served:
+        await probed(served, expected(model))
+        words = served.log.read_text()
+
+    (allotted,) = re.findall(r"KV buffer size = +([\d.]+) MiB", words)
+    assert fit.kv_cache_bytes is not None
+    assert fit.kv_cache_bytes / (1 << 20) == pytest.approx(float(allotted), rel=0.07)
 
 
 async def test_engine_that_is_gone_is_a_report_and_not_an_error(store: Store) -> None:

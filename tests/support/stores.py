@@ -26,7 +26,14 @@ def add_tiny_model(store: Store, name: str, *, seed: int, claim: str = "shared")
     manifest, digests = build_manifest(store, StoredFile(file, digest, size, header), None)
     store.write_manifest(name, "latest", manifest)
     store.write_view(name, [Entry(file, digest, size)], {"blobs": list(digests)})
-    return ready_model(name, digest, size=size, claim=claim)
+    return ready_model(
+        name,
+        digest,
+        size=size,
+        claim=claim,
+        contextLength=header.context_length,
+        cacheValuesPerToken=header.cache_values_per_token,
+    )
 
 
 def ready_model(
@@ -69,7 +76,7 @@ def pool_of(engine: EngineName, *models: str, **spec: Json) -> InferencePool:
             "metadata": {"name": "chat", "namespace": "team", "uid": "uid-chat", "generation": 3},
             "spec": {
                 "engine": {"name": engine, **(own if isinstance(own, dict) else {})},
-                "models": [{"name": name} for name in models],
+                **({"models": [{"name": name} for name in models]} if models else {}),
                 **spec,
             },
         }

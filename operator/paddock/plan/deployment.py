@@ -30,11 +30,11 @@ _VIEW = "view"
 _PROBE_PERIOD = 5
 _LOAD_BYTES_PER_SECOND = 50_000_000
 """The slowest disk a pool is expected to load from; sets the start-up deadline."""
-_SHORTEST_START = 120
 _IMAGE_SECONDS = 1800
 """What fetching an engine's image may take before a rollout counts as stuck."""
 _MIN_READY_SECONDS = 5
-_DRAIN_SECONDS = 120
+_DRAIN_SECONDS, _GRACE_SECONDS = 30, 45
+"""Engines cut running answers at SIGTERM (llama-server and Ollama both, tried): so it comes late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,8 @@ def selector(pool: InferencePool) -> dict[str, Json]:
 
 def start_deadline(replica: Replica) -> int:
     """Return the seconds an engine may take until it is ready, weights and all."""
-    if not replica.profile.loads_at_start:
-        return _SHORTEST_START
-    return _SHORTEST_START + replica.weights_bytes // _LOAD_BYTES_PER_SECOND
+    reading = replica.weights_bytes if replica.profile.loads_at_start else 0
+    return replica.profile.start_seconds + reading // _LOAD_BYTES_PER_SECOND
 
 
 def config_hash(run: EngineRun) -> str:
@@ -117,7 +116,7 @@ def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str,
     pod: dict[str, Json] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _DRAIN_SECONDS,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": pod_security_context(),
         "containers": [_container(pool, replica, start_seconds)],
         "volumes": _volumes(pool, replica),
@@ -213,7 +212,7 @@ def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dic
         },
         "readinessProbe": {**probe, "periodSeconds": _PROBE_PERIOD, "failureThreshold": 3},
         "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

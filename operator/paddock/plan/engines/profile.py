@@ -116,6 +116,8 @@ class Profile:
     """How many models are held in memory at the same time."""
     loads_at_start: bool = True
     """Whether readiness waits for the weights."""
+    start_seconds: int = 120
+    """What starting may take, apart from reading weights."""
     joins_flags: bool = False
     """Whether a flag may carry its value after an equals sign."""
 

@@ -130,4 +130,5 @@ PROFILE = Profile(
     run=run,
     tokens=tokens,
     joins_flags=True,
+    start_seconds=900,
 )  # fmt: skip
