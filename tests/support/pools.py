@@ -46,13 +46,15 @@ def live(manifest: Manifest, uid: str = "uid-child") -> Manifest:
 
 def fresh(
     engine: EngineName = EngineName.LLAMA_CPP,
+    /,
     *,
-    models: tuple[LocalModel, ...] | None = None,
+    known: tuple[LocalModel, ...] | None = None,
     **spec: Json,
 ) -> PoolFacts:
     """Return the facts of a pool that was made just now, over models that are Ready."""
-    known = models if models is not None else (ready_model("alpha", DIGEST),)
-    pool = pool_of(engine, *(model.metadata.name for model in known), **spec)
+    known = known if known is not None else (ready_model("alpha", DIGEST),)
+    listed = () if "models" in spec else tuple(model.metadata.name for model in known)
+    pool = pool_of(engine, *listed, **spec)
     return PoolFacts(pool=pool, now=NOW, models={model.metadata.name: model for model in known})
 
 

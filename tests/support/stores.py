@@ -68,7 +68,7 @@ def ready_model(
     )  # fmt: skip
 
 
-def pool_of(engine: EngineName, *models: str, **spec: Json) -> InferencePool:
+def pool_of(engine: EngineName, /, *models: str, **spec: Json) -> InferencePool:
     """Return a pool over these models."""
     own = spec.pop("engine", {})
     return InferencePool.model_validate(

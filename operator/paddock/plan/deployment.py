@@ -34,7 +34,7 @@ _IMAGE_SECONDS = 1800
 """What fetching an engine's image may take before a rollout counts as stuck."""
 _MIN_READY_SECONDS = 5
 _DRAIN_SECONDS, _GRACE_SECONDS = 30, 45
-"""Engines cut running answers at SIGTERM (llama-server and Ollama both, tried): so it comes late."""
+"""Engines cut running answers at SIGTERM (llama-server and Ollama, tried): so it comes late."""
 
 
 @dataclass(frozen=True, slots=True)

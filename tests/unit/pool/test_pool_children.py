@@ -35,11 +35,11 @@ HARDWARE: Json = {
 }  # fmt: skip
 
 POOLS: dict[str, PoolFacts] = {
-    "llama-cpp-one-model": fresh(EngineName.LLAMA_CPP, models=(ALPHA,)),
-    "llama-cpp-router": fresh(EngineName.LLAMA_CPP, models=(ALPHA, ELSEWHERE), replicas=2),
-    "ollama-one-claim": fresh(EngineName.OLLAMA, models=(ALPHA, BETA)),
-    "ollama-view": fresh(EngineName.OLLAMA, models=(ALPHA, ELSEWHERE)),
-    "vllm-gpus": fresh(EngineName.VLLM, models=(SAFETENSORS,), replicas=3, hardware=HARDWARE),
+    "llama-cpp-one-model": fresh(EngineName.LLAMA_CPP, known=(ALPHA,)),
+    "llama-cpp-router": fresh(EngineName.LLAMA_CPP, known=(ALPHA, ELSEWHERE), replicas=2),
+    "ollama-one-claim": fresh(EngineName.OLLAMA, known=(ALPHA, BETA)),
+    "ollama-view": fresh(EngineName.OLLAMA, known=(ALPHA, ELSEWHERE)),
+    "vllm-gpus": fresh(EngineName.VLLM, known=(SAFETENSORS,), replicas=3, hardware=HARDWARE),
 }
 
 
@@ -133,8 +133,8 @@ def containers_of(spec: Mapping[str, Json]) -> list[Mapping[str, Json]]:
 
 
 def test_model_joins_an_ollama_of_one_claim_without_touching_its_pods() -> None:
-    one = fresh(EngineName.OLLAMA, models=(ALPHA,), hardware={"memory": "8Gi"})
-    two = fresh(EngineName.OLLAMA, models=(ALPHA, BETA), hardware={"memory": "8Gi"})
+    one = fresh(EngineName.OLLAMA, known=(ALPHA,), hardware={"memory": "8Gi"})
+    two = fresh(EngineName.OLLAMA, known=(ALPHA, BETA), hardware={"memory": "8Gi"})
 
     assert wanted(one) == wanted(two)
 
@@ -157,7 +157,7 @@ def test_pool_of_one_has_no_budget_that_would_hold_up_a_drain() -> None:
 
 
 def test_changed_configuration_file_rolls_the_pods() -> None:
-    before = fresh(models=(ALPHA, BETA))
+    before = fresh(known=(ALPHA, BETA))
     after = replace(before, pool=at_generation(before.pool, 4, serving={"contextLength": 512}))
 
     assert annotations(before) != annotations(after)

@@ -15,8 +15,8 @@ from paddock.plan.engines.profile import (
     Profile,
     Refusal,
     declared_context,
-    modelfile_path,
     refuse_knobs,
+    refuse_modelfile,
 )
 
 PRESET = "models.ini"
@@ -31,6 +31,11 @@ _REFUSED = {
 DEFAULT_CONTEXT = 8192
 """Per request, where nobody asks: models made for 131072 tokens would need tens of GiB of cache."""
 _CACHE_TYPES = frozenset({"f16", "bf16", "q8_0", "q4_0"})
+_NOT_IN_MODELFILE = {
+    "system": "llama.cpp has no default system prompt; send it in the request.",
+    "template": "Ollama's templates are Go templates; llama.cpp uses the one in the GGUF.",
+    "parameters.stop": "llama.cpp has no default stop strings; send them in the request.",
+}
 _SAMPLING = {
     "temperature": "temp", "top_p": "top-p", "top_k": "top-k", "min_p": "min-p",
     "repeat_penalty": "repeat-penalty", "seed": "seed", "num_predict": "predict",
@@ -55,30 +60,12 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
             sentence = "llama.cpp always loads its only model at start; leave preload out."
             refused.append(Refusal(f"spec.models[{index}].preload", sentence))
     for index, model in enumerate(models):
-        refused += _refuse_modelfile(index, model)
+        refused += refuse_modelfile(index, model, _NOT_IN_MODELFILE)
     return tuple(refused)
 
 
 def _served(model: PoolModel) -> str:
     return model.as_ or model.name
-
-
-def _refuse_modelfile(index: int, model: PooledModel) -> list[Refusal]:
-    modelfile = model.model.spec.modelfile
-    path = modelfile_path(index, model)
-    if modelfile is None:
-        return []
-    refused = []
-    if modelfile.system is not None:
-        sentence = "llama.cpp has no default system prompt; send it in the request."
-        refused.append(Refusal(f"{path}.system", sentence))
-    if modelfile.template is not None:
-        sentence = "Ollama's templates are Go templates; llama.cpp uses the one in the GGUF."
-        refused.append(Refusal(f"{path}.template", sentence))
-    if modelfile.parameters is not None and modelfile.parameters.stop is not None:
-        sentence = "llama.cpp has no default stop strings; send them in the request."
-        refused.append(Refusal(f"{path}.parameters.stop", sentence))
-    return refused
 
 
 def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from paddock.api.inferencepool import EngineName, InferencePool, Serving
-from paddock.api.localmodel import LocalModel, ModelfileParameters
+from paddock.api.localmodel import LocalModel, Modelfile, ModelfileParameters
 from paddock.wire import Json
 
 CONFIG_PATH = "/config"
@@ -141,6 +141,14 @@ def refuse_knobs(pool: InferencePool, knobs: Mapping[str, str]) -> tuple[Refusal
     )
 
 
-def modelfile_path(index: int, model: PooledModel) -> str:
-    """Return where a refused field of a model's Modelfile is to be found."""
-    return f"spec.models[{index}] (modelfile of {model.model.metadata.name})"
+def refuse_modelfile(
+    index: int, model: PooledModel, fields: Mapping[str, str]
+) -> tuple[Refusal, ...]:
+    """Refuse each set field among these of a model's Modelfile, with its sentence."""
+    modelfile = model.model.spec.modelfile or Modelfile()
+    said: set[str] = {name for name in ("system", "template") if getattr(modelfile, name)}
+    said |= {f"parameters.{name}" for name in model.parameters.model_dump(exclude_none=True)}
+    where = f"spec.models[{index}] (modelfile of {model.model.metadata.name})"
+    return tuple(
+        Refusal(f"{where}.{name}", sentence) for name, sentence in fields.items() if name in said
+    )

@@ -5,6 +5,8 @@ never run here, as no GPU was available. The image runs as a user it does not kn
 writable and USER is set: PyTorch asks for the user's name when it is imported (vllm issue 44548).
 """
 
+import json
+
 from paddock import names
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
 from paddock.plan.engines.profile import (
@@ -14,8 +16,8 @@ from paddock.plan.engines.profile import (
     Profile,
     Refusal,
     declared_context,
-    modelfile_path,
     refuse_knobs,
+    refuse_modelfile,
 )
 from paddock.wire import Json
 
@@ -28,6 +30,17 @@ _REFUSED = {
     "mmap": "vLLM copies weights to the GPU; leave mmap out.",
     "mlock": "vLLM copies weights to the GPU; leave mlock out.",
 }
+_NOT_IN_MODELFILE = {
+    "system": "vLLM has no default system prompt; send it in the request.",
+    "template": "Ollama's templates are Go templates; vLLM uses the model's own.",
+    "parameters.stop": "vLLM has no default stop strings; send them in the request.",
+    "parameters.seed": "vLLM has no default seed of requests; send it in the request.",
+}
+_SAMPLING = {
+    "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "min_p": "min_p",
+    "repeat_penalty": "repetition_penalty", "num_predict": "max_new_tokens",
+}  # fmt: skip
+"""What --override-generation-config takes."""
 _CACHE_TYPES = {"fp8": "fp8", "bf16": "bfloat16"}
 
 
@@ -53,9 +66,7 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
         if each.preload is False
     ]
     for index, model in enumerate(models):
-        if model.model.spec.modelfile is not None:
-            sentence = "vLLM takes its defaults from the model's own files; leave modelfile out."
-            refused.append(Refusal(modelfile_path(index, model), sentence))
+        refused += refuse_modelfile(index, model, _NOT_IN_MODELFILE)
         if model.is_split and _is_gguf(model):
             sentence = "vLLM reads GGUF models of one file only; use LlamaCpp, or safetensors."
             refused.append(Refusal(f"spec.models[{index}]", sentence))
@@ -82,6 +93,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         "kv-cache-dtype": _CACHE_TYPES.get(serving.kv_cache_type or ""),
         "tensor-parallel-size": serving.tensor_parallel or hardware.gpus or PROFILE.default_gpus,
         "gpu-memory-utilization": serving.gpu_memory_utilization,
+        "override-generation-config": _generation(model),
     }
     flags = [
         part
@@ -103,6 +115,13 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         },
         volumes=(("shm", "/dev/shm", memory),),  # noqa: S108 - the pod's own shared memory
     )
+
+
+def _generation(model: PooledModel) -> str | None:
+    """Return the Modelfile's sampling defaults as vLLM reads them."""
+    values = {theirs: getattr(model.parameters, ours) for ours, theirs in _SAMPLING.items()}
+    given = {name: value for name, value in values.items() if value is not None}
+    return json.dumps(given, sort_keys=True) if given else None
 
 
 def tokens(pool: InferencePool, model: PooledModel, gpus: int) -> int | None:
