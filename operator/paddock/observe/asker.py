@@ -28,13 +28,24 @@ class Asker:
         """Return the answer to a GET."""
         return await self._answer("GET", path, None)
 
-    async def post(self, path: str, body: Mapping[str, Json]) -> Json:
-        """Return the answer to a POST."""
-        return await self._answer("POST", path, body)
+    async def post(
+        self, path: str, body: Mapping[str, Json], *, seconds: float | None = None
+    ) -> Json:
+        """Return the answer to a POST, which may take so long; else what the client allows."""
+        return await self._answer("POST", path, body, seconds)
 
-    async def _answer(self, method: str, path: str, body: Mapping[str, Json] | None) -> Json:
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Json] | None,
+        seconds: float | None = None,
+    ) -> Json:
+        timeout = httpx.USE_CLIENT_DEFAULT if seconds is None else httpx.Timeout(seconds)
         try:
-            answer = await self._client.request(method, f"{self._base}{path}", json=body)
+            answer = await self._client.request(
+                method, f"{self._base}{path}", json=body, timeout=timeout
+            )
         except httpx.TimeoutException as error:
             raise EngineError("it took too long") from error
         except httpx.HTTPError as error:

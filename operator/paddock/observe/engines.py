@@ -27,6 +27,8 @@ class ExpectedModel:
     served_as: str
     digest: str | None
     generate: bool
+    load_seconds: float = 60.0
+    """How long its first token may take, reading the weights and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +149,18 @@ async def _proven(
         problem = f"{name} cannot be used: {found.error}." if found.error else None
         return LoadedModel(name, found.digest, found.loaded, generated=False, error=problem)
     try:
-        await _generate(asker, engine, name)
+        await _generate(asker, engine, model)
     except EngineError as error:
         sentence = f"{name} did not generate a token: {found.error or error}."
         return LoadedModel(name, found.digest, found.loaded, None, sentence)
     return LoadedModel(name, found.digest, loaded=True, generated=True)
 
 
-async def _generate(asker: Asker, engine: EngineName, model: str) -> None:
-    """Have the model generate one token, or embed one where it only embeds."""
+async def _generate(asker: Asker, engine: EngineName, model: ExpectedModel) -> None:
+    """Have the model generate one token, or embed one where it only embeds.
+
+    An engine stops loading when its client goes, so the answer gets all the time it may need.
+    """
     try:
         if engine is EngineName.OLLAMA:
             await _generate_by_ollama(asker, model)
@@ -166,25 +171,27 @@ async def _generate(asker: Asker, engine: EngineName, model: str) -> None:
             raise error from None
 
 
-async def _generate_by_ollama(asker: Asker, model: str) -> None:
+async def _generate_by_ollama(asker: Asker, model: ExpectedModel) -> None:
     body: dict[str, Json] = {
-        "model": model, "prompt": _ONE, "stream": False, "raw": True,
+        "model": model.served_as, "prompt": _ONE, "stream": False, "raw": True,
         "options": {"num_predict": 1},
     }  # fmt: skip
-    if not flag(await asker.post("/api/generate", body), "done"):
+    if not flag(await asker.post("/api/generate", body, seconds=model.load_seconds), "done"):
         raise EngineError("its answer holds no token")
 
 
-async def _generate_by_openai(asker: Asker, model: str) -> None:
-    body: dict[str, Json] = {"model": model, "prompt": _ONE, "max_tokens": 1}
-    if not list(items(await asker.post("/v1/completions", body), "choices")):
+async def _generate_by_openai(asker: Asker, model: ExpectedModel) -> None:
+    body: dict[str, Json] = {"model": model.served_as, "prompt": _ONE, "max_tokens": 1}
+    answer = await asker.post("/v1/completions", body, seconds=model.load_seconds)
+    if not list(items(answer, "choices")):
         raise EngineError("its answer holds no token")
 
 
-async def _embeds(asker: Asker, model: str) -> bool:
+async def _embeds(asker: Asker, model: ExpectedModel) -> bool:
     """Tell whether the model answers with an embedding; the OpenAI route is in every engine."""
+    body: dict[str, Json] = {"model": model.served_as, "input": _ONE}
     try:
-        answer = await asker.post("/v1/embeddings", {"model": model, "input": _ONE})
+        answer = await asker.post("/v1/embeddings", body, seconds=model.load_seconds)
     except EngineError:
         return False
     return bool(list(items(answer, "data")))

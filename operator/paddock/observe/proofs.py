@@ -1,0 +1,95 @@
+"""What the engines of one pool have proven, kept by pod and asked for in the background.
+
+I/O: a first token may take minutes, while weights are read; a pass never waits for it longer than
+a moment, and what is under way is not cut off, because an engine stops loading when its client
+goes. What failed is asked again later and later, so that a broken model is not loaded all the time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from paddock.facts import EngineReport, PodFact
+from paddock.observe.engines import ExpectedModel
+
+Ask = Callable[[PodFact, Sequence[ExpectedModel]], Awaitable[EngineReport]]
+_FIRST, _LIMIT = 2.0, 120.0
+
+
+@dataclass(slots=True)
+class _Proof:
+    """One pod's answer to one expectation, or the task that waits for it."""
+
+    expected: tuple[ExpectedModel, ...]
+    task: asyncio.Task[EngineReport] | None = None
+    report: EngineReport | None = None
+    failures: int = 0
+    again_at: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        return self.report is not None and is_proven(self.report)
+
+
+class Proofs:
+    """The proofs of one pool.
+
+    A pass waits `moment` seconds: a small model proves itself in the pass that asks.
+    """
+
+    def __init__(self, moment: float = 1.0) -> None:
+        self._moment = moment
+        self._by_pod: dict[str, _Proof] = {}
+
+    async def of(
+        self, pods: Iterable[PodFact], expected: Sequence[ExpectedModel], ask: Ask, now: float
+    ) -> Mapping[str, EngineReport]:
+        """Return the reports there are, by pod uid, after asking every pod that owes one."""
+        ready = {pod.uid: pod for pod in pods if pod.ready and pod.ip and not pod.deleting}
+        self._drop(set(self._by_pod) - set(ready))
+        for uid, pod in ready.items():
+            self._ask(uid, pod, tuple(expected), ask, now)
+        waiting = [proof.task for proof in self._by_pod.values() if proof.task is not None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._moment)
+        for proof in self._by_pod.values():
+            _collect(proof, now)
+        return {uid: proof.report for uid, proof in self._by_pod.items() if proof.report}
+
+    def forget(self) -> None:
+        """Stop asking; for a pool that is gone."""
+        self._drop(set(self._by_pod))
+
+    def _drop(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            task = self._by_pod.pop(uid).task
+            if task is not None:
+                task.cancel()
+
+    def _ask(
+        self, uid: str, pod: PodFact, expected: tuple[ExpectedModel, ...], ask: Ask, now: float
+    ) -> None:
+        known = self._by_pod.get(uid)
+        if known is not None and known.expected != expected:
+            self._drop([uid])
+            known = None
+        proof = known or self._by_pod.setdefault(uid, _Proof(expected))
+        if proof.task is None and not proof.holds and proof.again_at <= now:
+            proof.task = asyncio.ensure_future(ask(pod, expected))
+
+
+def _collect(proof: _Proof, now: float) -> None:
+    """Take a finished answer; a failure is asked again after a wait that doubles."""
+    if proof.task is None or not proof.task.done():
+        return
+    proof.report, proof.task = proof.task.result(), None
+    if not proof.holds:
+        proof.again_at = now + min(_FIRST * 2**proof.failures, _LIMIT)
+        proof.failures += 1
+
+
+def is_proven(report: EngineReport) -> bool:
+    """Tell whether every model was found right, and tried where it is loaded at start."""
+    return report.answering and all(
+        model.error is None and model.generated is not None for model in report.models
+    )

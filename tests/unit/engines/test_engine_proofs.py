@@ -1,0 +1,98 @@
+"""Engines are asked in the background: a pass goes on, what proved itself is not asked again."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from paddock.facts import EngineReport, LoadedModel, PodFact
+from paddock.observe.engines import ExpectedModel
+from paddock.observe.proofs import Proofs
+from support.pools import DIGEST, ready_pod
+
+EXPECTED = (ExpectedModel("alpha", DIGEST, generate=True),)
+GOOD = EngineReport(
+    "chat-0", answering=True, models=(LoadedModel("alpha", DIGEST, loaded=True, generated=True),)
+)
+BAD = replace(GOOD, models=(LoadedModel("alpha", DIGEST, error="It cannot."),))
+
+
+class Engine:
+    """An engine that answers when it is told to."""
+
+    def __init__(self, answer: EngineReport = GOOD) -> None:
+        self.answer, self.asked, self.cancelled = answer, 0, 0
+        self.loaded, self.stopped = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, pod: PodFact, expected: Sequence[ExpectedModel]) -> EngineReport:
+        del pod, expected
+        self.asked += 1
+        try:
+            await self.loaded.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            self.stopped.set()
+            raise
+        return self.answer
+
+
+async def test_pass_does_not_wait_for_a_model_that_loads_and_takes_its_proof_later() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    first = await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    again = await proofs.of([ready_pod()], EXPECTED, engine, 2.0)
+    engine.loaded.set()
+    later = await proofs.of([ready_pod()], EXPECTED, engine, 4.0)
+
+    assert (first, again, later) == ({}, {}, {"uid-pod-0": GOOD})
+    assert (engine.asked, engine.cancelled) == (1, 0)
+
+
+async def test_what_proved_itself_is_not_asked_again() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    engine.loaded.set()
+    for now in range(5):
+        assert await proofs.of([ready_pod()], EXPECTED, engine, float(now)) == {"uid-pod-0": GOOD}
+
+    assert engine.asked == 1
+
+
+async def test_failure_is_kept_and_asked_again_later_and_later() -> None:
+    engine, proofs = Engine(BAD), Proofs(0.01)
+    engine.loaded.set()
+    times = []
+    for now in range(200):
+        before = engine.asked
+        assert await proofs.of([ready_pod()], EXPECTED, engine, float(now)) == {"uid-pod-0": BAD}
+        if engine.asked > before:
+            times.append(now)
+
+    assert times == [0, 2, 6, 14, 30, 62, 126]
+
+
+async def test_other_expectation_stops_the_question_and_asks_anew() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    other = (replace(EXPECTED[0], digest=None),)
+    await proofs.of([ready_pod()], other, engine, 1.0)
+
+    assert (engine.asked, engine.cancelled) == (2, 1)
+    proofs.forget()
+
+
+async def test_pod_that_goes_is_forgotten_with_its_question() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    gone = await proofs.of([], EXPECTED, engine, 1.0)
+    ending = replace(ready_pod(), deleting=True)
+    await proofs.of([ending], EXPECTED, engine, 2.0)
+    await asyncio.wait_for(engine.stopped.wait(), 5)
+
+    assert (gone, engine.asked) == ({}, 1)
+
+
+async def test_forgotten_pool_asks_no_more() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    await proofs.of([ready_pod(0), ready_pod(1)], EXPECTED, engine, 0.0)
+    proofs.forget()
+    await asyncio.sleep(0)
+
+    assert (engine.asked, engine.cancelled) == (2, 2)
