@@ -102,6 +102,13 @@ COMPONENTS = {
             expected=315,
         ),
         Component(
+            name="metrics-server",
+            module="sigs.k8s.io/metrics-server",
+            version="v0.9.0",
+            commands=("cmd/metrics-server",),
+            expected=120,
+        ),
+        Component(
             name="ollama",
             module="github.com/ollama/ollama",
             version="v0.17.4",

@@ -5,25 +5,24 @@ alone, and `cluster` together with a node.
 """
 
 import json
+import signal
 import socket
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from paddock.local import builds, debian
+from paddock.local.addresses import LOOPBACK, Addresses
+from paddock.local.api_client import ApiClient
 from paddock.local.pki import Authority
 from paddock.local.problems import LocalError
 from paddock.local.processes import last_words, recorded_pid, start_daemon, stop_daemon
 from paddock.local.progress import Progress, Quiet
 
-SERVICE_RANGE = "10.96.0.0/16"
-SERVICE_API = "10.96.0.1"
-POD_RANGE = "10.88.0.0/16"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+_FIRST_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+"""Made by the controllers; before it is there, no pod is admitted."""
 _READY_SECONDS = 120
 _POLL = 0.1
 _AUDIT_POLICY = (
@@ -47,14 +46,15 @@ class AuditRecord:
 
 
 class ControlPlane:
-    """One control plane in one folder; `address` is where nodes and pods reach the apiserver."""
+    """One control plane in one folder; nodes and pods reach the apiserver at its host address."""
 
     def __init__(
-        self, folder: Path, *, address: str = "127.0.0.1", report: Progress | None = None
+        self, folder: Path, *, addresses: Addresses = LOOPBACK, report: Progress | None = None
     ) -> None:
         self.folder = folder
-        self.address = address
+        self.addresses = addresses
         self.authority = Authority(folder / "pki")
+        self._proxy_authority = Authority(folder / "front-proxy")
         self._report = report or Quiet()
 
     @property
@@ -65,7 +65,11 @@ class ControlPlane:
     @property
     def server(self) -> str:
         """Return the apiserver's URL."""
-        return f"https://{self.address}:{self._ports()['api']}"
+        return f"https://{self.addresses.host}:{self._ports()['api']}"
+
+    def client(self) -> ApiClient:
+        """Return a small synchronous client with the administrator's rights."""
+        return ApiClient(self.server, self.folder / "pki", "admin")
 
     def start(self, *, controllers: bool = True) -> None:
         """Start what is not running and wait until the apiserver is ready."""
@@ -76,12 +80,13 @@ class ControlPlane:
         self.start_apiserver()
         if controllers:
             self._start_controllers(binaries)
+            self._wait("kube-controller-manager", _FIRST_ACCOUNT)
         self._report.step("control plane", f"ready at {self.server}")
 
     def stop(self) -> None:
-        """End every process of the control plane."""
+        """End every process of the control plane at once; what etcd was told is kept."""
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
-            stop_daemon(name, self.folder)
+            stop_daemon(name, self.folder, first=signal.SIGKILL)
 
     def start_apiserver(self) -> None:
         """Start the apiserver alone and wait until it is ready."""
@@ -90,11 +95,11 @@ class ControlPlane:
             start_daemon(
                 "kube-apiserver", [binary / "kube-apiserver", *self._apiserver_flags()], self.folder
             )
-        self._wait("kube-apiserver", f"{self.server}/readyz")
+        self._wait("kube-apiserver", "/readyz")
 
     def kill_apiserver(self) -> None:
         """SIGKILL the apiserver: the fault, not the good end."""
-        stop_daemon("kube-apiserver", self.folder, first=9)
+        stop_daemon("kube-apiserver", self.folder, first=signal.SIGKILL)
 
     def user_kubeconfig(self, name: str, *, groups: tuple[str, ...] = ()) -> Path:
         """Write a kubeconfig for another user."""
@@ -104,20 +109,10 @@ class ControlPlane:
 
     def audit(self) -> Iterator[AuditRecord]:
         """Yield every request the apiserver has answered since it first started."""
-        log = self.folder / "audit.log"
-        for line in log.read_text().splitlines() if log.exists() else ():
-            event = json.loads(line)
-            target = event.get("objectRef", {})
-            yield AuditRecord(
-                user=event["user"]["username"],
-                verb=event["verb"],
-                resource=target.get("resource", ""),
-                subresource=target.get("subresource", ""),
-                namespace=target.get("namespace", ""),
-                name=target.get("name", ""),
-                code=event.get("responseStatus", {}).get("code", 0),
-                agent=event.get("userAgent", ""),
-            )
+        for log in sorted(self.folder.glob("audit*.log")):  # "audit-DATE.log" is older
+            for line in log.read_text().splitlines(keepends=True):
+                if line.endswith("\n"):  # the last one may be half-written
+                    yield audit_record(line)
 
     def _ports(self) -> dict[str, int]:
         record = self.folder / "ports.json"
@@ -132,8 +127,11 @@ class ControlPlane:
         if self.kubeconfig.exists():
             return
         self.authority.create()
+        self.authority.create_account_key()
+        self._proxy_authority.create()
+        self._proxy_authority.issue("client", "front-proxy-client")
         hosts = [
-            "127.0.0.1", "localhost", self.address, SERVICE_API, "kubernetes",
+            "127.0.0.1", "localhost", self.addresses.host, self.addresses.service_api, "kubernetes",
             "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
         ]  # fmt: skip
         self.authority.issue("apiserver", "kube-apiserver", hosts=hosts)
@@ -167,8 +165,8 @@ class ControlPlane:
         pki, ports = self.folder / "pki", self._ports()
         return [
             f"--etcd-servers=http://127.0.0.1:{ports['etcd']}",
-            f"--bind-address={self.address}",
-            f"--advertise-address={self.address}",
+            f"--bind-address={self.addresses.host}",
+            f"--advertise-address={self.addresses.host}",
             f"--secure-port={ports['api']}",
             f"--tls-cert-file={pki / 'apiserver.crt'}",
             f"--tls-private-key-file={pki / 'apiserver.key'}",
@@ -180,7 +178,7 @@ class ControlPlane:
             f"--service-account-key-file={pki / 'sa.key'}",
             f"--service-account-signing-key-file={pki / 'sa.key'}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--service-cluster-ip-range={SERVICE_RANGE}",
+            f"--service-cluster-ip-range={self.addresses.services}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--anonymous-auth=false",
@@ -190,6 +188,20 @@ class ControlPlane:
             "--audit-log-maxsize=200",
             "--audit-log-maxbackup=1",
             "--profiling=false",
+            *self._aggregation_flags(),
+        ]
+
+    def _aggregation_flags(self) -> list[str]:
+        """Return how the apiserver proves itself to aggregated ones, such as metrics-server."""
+        proxy = self.folder / "front-proxy"
+        return [
+            f"--requestheader-client-ca-file={proxy / 'ca.crt'}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={proxy / 'client.crt'}",
+            f"--proxy-client-key-file={proxy / 'client.key'}",
         ]
 
     def _start_controllers(self, binaries: dict[str, Path]) -> None:
@@ -208,10 +220,10 @@ class ControlPlane:
                 f"--root-ca-file={pki / 'ca.crt'}",
                 f"--service-account-private-key-file={pki / 'sa.key'}",
                 "--use-service-account-credentials=true",
-                f"--cluster-cidr={POD_RANGE}",
+                f"--cluster-cidr={self.addresses.pods}",
                 "--allocate-node-cidrs=true",
                 "--node-cidr-mask-size=24",
-                f"--service-cluster-ip-range={SERVICE_RANGE}",
+                f"--service-cluster-ip-range={self.addresses.services}",
             ],
             "kube-scheduler": [f"--secure-port={ports['scheduler']}"],
         }
@@ -219,23 +231,29 @@ class ControlPlane:
             if recorded_pid(name, self.folder) is None:
                 start_daemon(name, [binaries[name] / name, *common[name], *own], self.folder)
 
-    def _wait(self, name: str, url: str) -> None:
-        pki = self.folder / "pki"
-        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+    def _wait(self, name: str, path: str) -> None:
+        client = self.client()
         deadline = time.monotonic() + _READY_SECONDS
-        while not _answers(url, context):
+        while not client.answers(path):
             if recorded_pid(name, self.folder) is None or time.monotonic() > deadline:
                 raise LocalError(f"{name} did not become ready: {last_words(name, self.folder)}")
             time.sleep(_POLL)
 
 
-def _answers(url: str, context: ssl.SSLContext) -> bool:
-    try:
-        with urllib.request.urlopen(url, context=context, timeout=5) as answer:  # noqa: S310 - https to our own apiserver
-            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's OK
-    except (urllib.error.URLError, OSError):
-        return False
+def audit_record(line: str) -> AuditRecord:
+    """Parse one line of the audit log."""
+    event = json.loads(line)
+    target = event.get("objectRef", {})
+    return AuditRecord(
+        user=event["user"]["username"],
+        verb=event["verb"],
+        resource=target.get("resource", ""),
+        subresource=target.get("subresource", ""),
+        namespace=target.get("namespace", ""),
+        name=target.get("name", ""),
+        code=event.get("responseStatus", {}).get("code", 0),
+        agent=event.get("userAgent", ""),
+    )
 
 
 def _free_ports(count: int) -> list[int]:

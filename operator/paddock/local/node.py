@@ -1,98 +1,106 @@
-"""One real node: containerd, kubelet, kube-proxy, CoreDNS in namespaces of their own.
+"""One real node: containerd, kubelet, kube-proxy, metrics-server in namespaces of their own.
 
 The anchor process holds the mount and process namespaces; ending it ends every program and
 container of the node, and the kernel then drops its mounts.
 """
 
-import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 
-from paddock.local import builds, node_config
+from paddock.local import builds, host_tools, metrics, node_config
+from paddock.local.api_client import ApiError
+from paddock.local.control_groups import (
+    control_group,
+    make_control_groups,
+    remove_control_groups,
+)
 from paddock.local.control_plane import ControlPlane
-from paddock.local.network import NODE_ADDRESS, Network
+from paddock.local.images.pause import PAUSE_IMAGE, pause_archive
+from paddock.local.network import Network
 from paddock.local.problems import LocalError
 from paddock.local.processes import (
     last_words,
     recorded_pid,
     run,
     start_daemon,
+    start_time,
     stop_daemon,
 )
 from paddock.local.progress import Progress, Quiet
+from paddock.wire import Json, Manifest
 
-COMPONENTS = ("containerd", "runc", "kubelet", "kube-proxy", "coredns")
-_CGROUPS = Path("/sys/fs/cgroup")
+COMPONENTS = ("containerd", "runc", "kubelet", "kube-proxy")
+_DAEMONS = ("containerd", "kubelet", "kube-proxy", metrics.NAME)
 _HIDDEN = ("/run", "/var/lib", "/var/log")
 """Folders that the node's programs write to by their own habit; theirs end with the node."""
 _READY_SECONDS = 120
-_POLL = 0.2
+_POLL = 0.1
 
 
 class Node:
     """The one node of an embedded cluster."""
 
     def __init__(
-        self, folder: Path, name: str, plane: ControlPlane, report: Progress | None = None
+        self, folder: Path, plane: ControlPlane, network: Network, report: Progress | None = None
     ) -> None:
         self.folder = folder
-        self.name = name
+        self.name = network.cluster
         self.plane = plane
-        self.network = Network(name)
+        self.network = network
         self._report = report or Quiet()
 
     def start(self) -> None:
         """Start what is not running and wait until the node is Ready."""
         binaries = builds.ensure(COMPONENTS, self._report)
-        tools = node_config.host_tools()
         self._start_anchor()
         node_config.write(self.folder, self.name, self.plane, binaries)
-        run_folder = self.folder / "run"
-        self._start(
-            "containerd",
-            [binaries["containerd"] / "containerd", "--config", self.folder / "containerd.toml"],
-            path=[binaries["containerd"], binaries["runc"], *tools.path],
-            env=tools.env,
-        )
-        self._wait_for((run_folder / "containerd.sock").exists, "containerd")
-        self._import_pause()
+        make_control_groups(control_group(self.name))
+        self._start_containerd(binaries)
         self._start(
             "kubelet",
             [binaries["kubelet"] / "kubelet", f"--config={self.folder / 'kubelet.json'}",
              f"--kubeconfig={self.folder / 'kubelet.kubeconfig'}",
-             f"--hostname-override={self.name}", f"--node-ip={NODE_ADDRESS}",
-             f"--root-dir={self.folder / 'kubelet'}", "--v=2"],
-            path=tools.path,
-            env=tools.env,
+             f"--hostname-override={self.name}", f"--node-ip={self.plane.addresses.node}",
+             f"--root-dir={self.folder / 'kubelet'}", "--v=1"],
         )  # fmt: skip
         self._start(
             "kube-proxy",
             [binaries["kube-proxy"] / "kube-proxy", f"--config={self.folder / 'proxy.json'}",
              f"--hostname-override={self.name}"],
-            path=tools.path,
-            env=tools.env,
         )  # fmt: skip
-        self._start(
-            "coredns",
-            [binaries["coredns"] / "coredns", "-conf", self.folder / "Corefile"],
-            path=[],
-            env={},
-        )
-        self._wait_for(self._ready, "kubelet")
+        self._wait_for(self._is_ready, "kubelet")
         self._report.step("node", "ready")
+
+    def start_metrics(self) -> None:
+        """Start metrics-server, which nothing else of the cluster waits for."""
+        binary = builds.ensure([metrics.NAME], self._report)[metrics.NAME] / metrics.NAME
+        authority, kubeconfig = self.plane.authority, self.folder / f"{metrics.NAME}.kubeconfig"
+        if not kubeconfig.exists():
+            authority.kubeconfig(kubeconfig, self.plane.server, metrics.USER)
+            authority.issue(metrics.NAME, metrics.USER, hosts=[metrics.HOST])
+        arguments = metrics.metrics_arguments(self.folder, authority.folder, self.plane.addresses)
+        self._start(metrics.NAME, [binary, *arguments])
 
     def stop(self) -> None:
         """End everything of the node and remove what it left on the machine."""
-        stop_daemon("anchor", self.folder, first=9)
-        for name in ("containerd", "kubelet", "kube-proxy", "coredns"):
-            stop_daemon(name, self.folder, first=9)
+        anchor = self._anchor_child()
+        started = start_time(anchor) if anchor else None
+        stop_daemon("anchor", self.folder, first=signal.SIGKILL)
+        deadline = time.monotonic() + _READY_SECONDS
+        while anchor and started and start_time(anchor) == started:  # it goes last of its namespace
+            if time.monotonic() > deadline:
+                raise LocalError(f"The node's processes do not end (namespace of {anchor}).")
+            time.sleep(_POLL)
+        for name in _DAEMONS:
+            stop_daemon(name, self.folder, first=signal.SIGKILL)
         self.network.down()
-        self._remove_cgroups()
+        remove_control_groups(control_group(self.name))
 
     def load_image(self, archive: Path) -> None:
         """Import an OCI archive into the node's containerd."""
@@ -104,25 +112,26 @@ class Node:
 
     def set_gpus(self, count: int, resource: str = "nvidia.com/gpu") -> None:
         """Let the node say it has GPUs: a simulation for tests of scheduling."""
-        patch = {"status": {"capacity": {resource: str(count)}}}
-        self._kubectl(
-            "patch", "node", self.name, "--subresource=status", "--type=merge",
-            "-p", json.dumps(patch),
-        )  # fmt: skip
+        amount: Json = {resource: str(count)}
+        self._patch("/status", {"status": {"capacity": amount, "allocatable": amount}})
+
+    def set_labels(self, labels: Mapping[str, str | None]) -> None:
+        """Set labels of the node; None removes one."""
+        self._patch("", {"metadata": {"labels": labels}})
+
+    def _patch(self, subresource: str, body: Manifest) -> None:
+        path = f"/api/v1/nodes/{self.name}{subresource}"
+        self.plane.client().request("PATCH", path, body, "application/merge-patch+json")
 
     def _ctr(self, *arguments: str) -> str:
         ctr = builds.ensure(["containerd"], self._report)["containerd"] / "ctr"
         socket = self.folder / "run" / "containerd.sock"
         return run([*self._enter(), ctr, "-a", socket, "-n", "k8s.io", *arguments])
 
-    def _kubectl(self, *arguments: str) -> str:
-        kubectl = builds.ensure(["kubectl"], self._report)["kubectl"] / "kubectl"
-        return run([kubectl, "--kubeconfig", self.plane.kubeconfig, *arguments])
-
     def _start_anchor(self) -> None:
-        if recorded_pid("anchor", self.folder) is not None:
+        if self._anchor_child() is not None:
             return
-        self.network.up()
+        stop_daemon("anchor", self.folder, first=signal.SIGKILL)
         shutil.rmtree(self.folder / "run", ignore_errors=True)  # sockets of a node that ended
         start_daemon(
             "anchor",
@@ -132,10 +141,30 @@ class Node:
             self.folder,
         )  # fmt: skip
         self._wait_for(lambda: self._anchor_child() is not None, "anchor")
+
+    def _lay_out(self) -> None:
+        """Hide what the node may not see or change of the machine; done when containerd starts."""
         run([*self._enter(), "mount", "--make-rshared", "/"])
         for place in _HIDDEN:
             if not self.folder.is_relative_to(place):
                 run([*self._enter(), "mount", "-t", "tmpfs", "tmpfs", place])
+        for setting in node_config.KERNEL_SETTINGS:
+            shield = node_config.shield_of(self.folder, setting)
+            run([*self._enter(), "mount", "--bind", shield, f"/proc/sys/{setting}"])
+
+    def _start_containerd(self, binaries: Mapping[str, Path]) -> None:
+        if recorded_pid("containerd", self.folder) is not None:
+            return
+        self._lay_out()
+        program = binaries["containerd"] / "containerd"
+        self._start(
+            "containerd",
+            [program, "--config", self.folder / "containerd.toml"],
+            path=[binaries["containerd"], binaries["runc"]],
+        )
+        self._wait_for((self.folder / "run" / "containerd.sock").exists, "containerd")
+        if not self.has_image(PAUSE_IMAGE):
+            self.load_image(pause_archive())
 
     def _anchor_child(self) -> int | None:
         """Return the anchor itself: the child that `unshare --fork` made."""
@@ -154,31 +183,21 @@ class Node:
         return ["nsenter", "-t", str(pid), "-m", "-n", "-p"]
 
     def _start(
-        self,
-        name: str,
-        arguments: Sequence[str | Path],
-        *,
-        path: Sequence[Path],
-        env: Mapping[str, str],
+        self, name: str, arguments: Sequence[str | Path], *, path: Sequence[Path] = ()
     ) -> None:
         if recorded_pid(name, self.folder) is not None:
             return
         self._report.step(name, "starting")
-        search = ":".join([*map(str, path), os.environ["PATH"]])
-        start_daemon(name, [*self._enter(), *arguments], self.folder, env={**env, "PATH": search})
+        search = ":".join([*map(str, (*path, *host_tools.node_path())), os.environ["PATH"]])
+        environment = {**host_tools.node_env(), "PATH": search}
+        start_daemon(name, [*self._enter(), *arguments], self.folder, env=environment)
 
-    def _import_pause(self) -> None:
-        if not self.has_image(node_config.PAUSE_IMAGE):
-            self.load_image(node_config.pause_archive())
-
-    def _ready(self) -> bool:
-        kubectl = builds.ensure(["kubectl"], self._report)["kubectl"] / "kubectl"
-        done = subprocess.run(
-            [kubectl, "--kubeconfig", self.plane.kubeconfig, "get", "node", self.name, "-o",
-             "jsonpath={.status.conditions[?(@.type=='Ready')].status}"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        return done.stdout == "True"
+    def _is_ready(self) -> bool:
+        try:
+            node = self.plane.client().request("GET", f"/api/v1/nodes/{self.name}")
+        except (ApiError, OSError, HTTPException):
+            return False
+        return _says_ready(node)
 
     def _wait_for(self, condition: Callable[[], bool], name: str) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -187,17 +206,13 @@ class Node:
                 raise LocalError(f"{name} did not become ready: {last_words(name, self.folder)}")
             time.sleep(_POLL)
 
-    def _remove_cgroups(self) -> None:
-        """Remove the empty control groups the kubelet made under ours."""
-        for root in _CGROUPS.rglob(node_config.cgroup_name(self.name)):
-            for folder in sorted(root.rglob("*"), reverse=True):
-                if folder.is_dir():
-                    folder.rmdir()
-            root.rmdir()
 
-    def remove_data(self) -> None:
-        """Delete the node's folder, once it has stopped."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+def _says_ready(node: Manifest) -> bool:
+    status = node.get("status")
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    return isinstance(conditions, list) and any(
+        each.get("type") == "Ready" and each.get("status") == "True" for each in conditions
+    )
 
 
 def _is_anchor(pid: str) -> bool:

@@ -30,21 +30,26 @@ class Authority:
         return self.folder / "ca.crt"
 
     def create(self) -> None:
-        """Make the authority and the service-account key, unless they are there."""
+        """Make the authority, unless it is there."""
         if self.certificate.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("paddock-local-ca", ())
-        builder = _builder(name, name, key.public_key()).add_extension(
+        builder = _builder(name, name, key).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
+        builder = builder.add_extension(_key_usage(authority=True), critical=True)
         _write_key(self.folder / "ca.key", key)
-        account_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        _write_key(self.folder / "sa.key", account_key)
         self.certificate.write_bytes(
             builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         )
+
+    def create_account_key(self) -> None:
+        """Make the key that signs service-account tokens, unless it is there."""
+        if not (self.folder / "sa.key").exists():
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            _write_key(self.folder / "sa.key", key)
 
     def issue(
         self, file: str, common_name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()
@@ -57,12 +62,13 @@ class Authority:
             raise TypeError("the authority's key is an elliptic-curve key")
         authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(common_name, groups), authority.subject, key.public_key())
+        builder = _builder(_name(common_name, groups), authority.subject, key, authority_key)
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if hosts:
             usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
             names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
+        builder = builder.add_extension(_key_usage(authority=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         _write_key(self.folder / f"{file}.key", key)
         (self.folder / f"{file}.crt").write_bytes(
@@ -111,17 +117,39 @@ def _alternative(host: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey | None = None,
 ) -> x509.CertificateBuilder:
+    """Return what every certificate has; Python 3.13 refuses one without the two identifiers."""
     now = dt.datetime.now(dt.UTC)
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key((signer or key).public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _SKEW)
         .not_valid_after(now + _LIFE)
+        .add_extension(own, critical=False)
+        .add_extension(signed_by, critical=False)
+    )
+
+
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

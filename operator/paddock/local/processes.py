@@ -1,7 +1,7 @@
 """Running programs: one-shot commands whose failure is a sentence, and recorded daemons.
 
-A recorded daemon is known by its process id and its start time, so that a reused id is never
-killed.
+A recorded daemon is known by its process id, its start time and the boot it lives in, so that a
+stranger with a reused id is never killed.
 """
 
 import contextlib
@@ -16,6 +16,9 @@ from paddock.local.problems import LocalError
 
 _TAIL = 1500
 _POLL = 0.05
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_OWNER = "PADDOCK_STATE_FOLDER"
+"""Set in every daemon's environment: finds those whose record was lost with their starter."""
 
 
 def run(
@@ -27,15 +30,18 @@ def run(
 ) -> str:
     """Run a command to its end and return its output; raise LocalError with its last words."""
     environment = {**os.environ, **(env or {})}
-    done = subprocess.run(
-        [str(argument) for argument in arguments],
-        cwd=cwd,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            cwd=cwd,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise LocalError(f"The program {arguments[0]} is missing on this machine.") from error
     if done.returncode != 0:
         words = (done.stderr or done.stdout)[-_TAIL:].strip()
         raise LocalError(f"{Path(str(arguments[0])).name} failed ({done.returncode}): {words}")
@@ -67,10 +73,10 @@ def start_daemon(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **(env or {}), _OWNER: str(folder)},
             start_new_session=True,
         )
-    (folder / f"{name}.pid").write_text(f"{process.pid} {start_time(process.pid)}")
+    (folder / f"{name}.pid").write_text(f"{process.pid} {_identity(process.pid)}")
     _CHILDREN[process.pid] = process
     return process.pid
 
@@ -84,9 +90,17 @@ def recorded_pid(name: str, folder: Path) -> int | None:
     record = folder / f"{name}.pid"
     if not record.exists():
         return None
-    pid, _, started = record.read_text().partition(" ")
+    pid, _, identity = record.read_text().partition(" ")
+    if not pid:
+        return None  # we were killed while writing it
     _reap(int(pid))
-    return int(pid) if str(start_time(int(pid))) == started else None
+    return int(pid) if _identity(int(pid)) == identity else None
+
+
+def _identity(pid: int) -> str | None:
+    """Return what only this process has: its start, and the boot that its start counts from."""
+    started = start_time(pid)
+    return None if started is None else f"{started} {_BOOT.read_text().strip()}"
 
 
 def stop_daemon(
@@ -118,6 +132,23 @@ def _reap(pid: int) -> None:
     child = _CHILDREN.get(pid)
     if child is not None and child.poll() is not None:
         del _CHILDREN[pid]
+
+
+def kill_strays(folder: Path) -> None:
+    """SIGKILL every daemon started for a folder below this one, recorded or not."""
+    mark = f"{_OWNER}={folder}".encode()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and _has_mark(process, mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def _has_mark(process: Path, mark: bytes) -> bool:
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(each == mark or each.startswith(mark + b"/") for each in variables)
 
 
 def last_words(name: str, folder: Path) -> str:

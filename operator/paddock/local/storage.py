@@ -1,27 +1,25 @@
-"""Storage of the embedded cluster: one default class over folders that honour fsGroup.
+"""Storage of the embedded cluster: which volumes to make and which to take back. Pure.
 
-The volumes are made beforehand as `local` PersistentVolumes, because those are mounted with the
-pod's group, which host-path volumes are not. Claims bind when their first pod is scheduled.
+The volumes are `local` PersistentVolumes, because those are mounted with the pod's group, which
+host-path volumes are not. Made by `storage_keeper` when the scheduler has placed a claim's pod.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from paddock.local.manifests import rights
 from paddock.wire import Json, Manifest
 
 CLASS = "paddock-local"
-_COUNT = 48
-_SIZE = "100Gi"
+PROVISIONER = "paddock.dev/local"
+USER = "paddock-local-storage"
+_CHOSEN_NODE = "volume.kubernetes.io/selected-node"
+_ASKED = "volume.kubernetes.io/storage-provisioner"
+_MADE_BY = "pv.kubernetes.io/provisioned-by"
 
 
-def make_folders(folder: Path) -> None:
-    """Make the volumes' folders."""
-    for index in range(_COUNT):
-        (folder / f"volume-{index:02}").mkdir(parents=True, exist_ok=True)
-
-
-def storage_manifests(folder: Path, node: str) -> Sequence[Manifest]:
-    """Return the class and its volumes."""
+def storage_manifests() -> Sequence[Manifest]:
+    """Return the default class and what the keeper may do."""
     storage_class: Manifest = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -29,29 +27,95 @@ def storage_manifests(folder: Path, node: str) -> Sequence[Manifest]:
             "name": CLASS,
             "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
         },
-        "provisioner": "kubernetes.io/no-provisioner",
+        "provisioner": PROVISIONER,
+        "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",
     }
-    return [storage_class, *(_volume(folder, node, index) for index in range(_COUNT))]
+    rules: list[Manifest] = [
+        {
+            "apiGroups": [""],
+            "resources": ["persistentvolumeclaims"],
+            "verbs": ["list", "watch"],
+        },
+        {
+            "apiGroups": [""],
+            "resources": ["persistentvolumes"],
+            "verbs": ["list", "watch", "create", "delete"],
+        },
+    ]
+    return [storage_class, *rights(USER, rules)]
 
 
-def _volume(folder: Path, node: str, index: int) -> Manifest:
-    name = f"volume-{index:02}"
-    on_node: dict[str, Json] = {
-        "key": "kubernetes.io/hostname",
-        "operator": "In",
-        "values": [node],
+def volumes_to_make(
+    claims: Iterable[Manifest], volumes: Iterable[Manifest], folder: Path
+) -> list[Manifest]:
+    """Return a volume for each claim that waits for one of ours and has none yet."""
+    present = {_text(volume, "metadata", "name") for volume in volumes}
+    wanted = [_volume(claim, folder) for claim in claims if _waits(claim)]
+    return [volume for volume in wanted if _text(volume, "metadata", "name") not in present]
+
+
+def volumes_to_take_back(volumes: Iterable[Manifest], folder: Path) -> dict[str, Path]:
+    """Return name and folder of each volume of ours whose claim is gone."""
+    return {
+        _text(volume, "metadata", "name"): path
+        for volume in volumes
+        if _text(volume, "status", "phase") in {"Released", "Failed"}
+        and _text(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete"
+        and _text(volume, "metadata", "annotations", _MADE_BY) == PROVISIONER
+        and (path := folder_of(volume)).parent == folder
     }
+
+
+def folder_of(volume: Manifest) -> Path:
+    """Return the folder of a volume."""
+    return Path(_text(volume, "spec", "local", "path"))
+
+
+def _waits(claim: Manifest) -> bool:
+    annotations = ("metadata", "annotations")
+    return (
+        _text(claim, "status", "phase") == "Pending"
+        and _text(claim, *annotations, _ASKED) == PROVISIONER
+        and _text(claim, *annotations, _CHOSEN_NODE) != ""
+        and _text(claim, "metadata", "deletionTimestamp") == ""
+    )
+
+
+def _volume(claim: Manifest, folder: Path) -> Manifest:
+    name = f"pvc-{_text(claim, 'metadata', 'uid')}"
+    node = _text(claim, "metadata", "annotations", _CHOSEN_NODE)
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": f"paddock-{name}"},
+        "metadata": {"name": name, "annotations": {_MADE_BY: PROVISIONER}},
         "spec": {
-            "capacity": {"storage": _SIZE},
-            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": CLASS,
+            "capacity": {"storage": _at(claim, "spec", "resources", "requests", "storage")},
+            "accessModes": _at(claim, "spec", "accessModes"),
+            "volumeMode": _at(claim, "spec", "volumeMode"),
+            "persistentVolumeReclaimPolicy": "Delete",
+            "storageClassName": _at(claim, "spec", "storageClassName"),
             "local": {"path": str(folder / name)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": _at(claim, "metadata", "namespace"),
+                "name": _at(claim, "metadata", "name"),
+                "uid": _at(claim, "metadata", "uid"),
+            },
         },
     }
+
+
+def _at(value: Json, *path: str) -> Json:
+    """Return what is at a path of an object, or None."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _text(value: Json, *path: str) -> str:
+    found = _at(value, *path)
+    return found if isinstance(found, str) else ""

@@ -22,7 +22,6 @@ from paddock.local.images.recipes import (
     operator_image,
 )
 from paddock.local.install import NAME, NAMESPACE, build_install
-from paddock.local.network import HOST_ADDRESS
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
 from paddock.local.sample_model import Sample
@@ -49,7 +48,7 @@ def install_operator(
     """Load the images the engines need, apply the CRDs and the operator, wait until it is ready."""
     operator = _loaded(cluster, operator_image(report))
     arguments = ["--operator-image", operator.name, "--operator-namespace", NAMESPACE,
-                 "--allow-http", "--allow-cidr", f"{HOST_ADDRESS}/32"]  # fmt: skip
+                 "--allow-http", "--allow-cidr", f"{cluster.addresses.host}/32"]  # fmt: skip
     for engine, flag, image in (
         (EngineName.LLAMA_CPP, "--llama-cpp-image", llama_cpp_image),
         (EngineName.OLLAMA, "--ollama-image", ollama_image),
@@ -81,10 +80,10 @@ def serve_sample(cluster: EmbeddedCluster, sample: Sample) -> str:
         shutil.copyfile(sample.file, place)
     cluster.ensure_daemon(
         "sample-source",
-        [sys.executable, "-m", "paddock.local.sample_source", str(folder), HOST_ADDRESS,
+        [sys.executable, "-m", "paddock.local.sample_source", str(folder), cluster.addresses.host,
          str(SAMPLE_PORT)],
     )  # fmt: skip
-    return f"http://{HOST_ADDRESS}:{SAMPLE_PORT}/{sample.file.name}"
+    return f"http://{cluster.addresses.host}:{SAMPLE_PORT}/{sample.file.name}"
 
 
 def apply_sample(
