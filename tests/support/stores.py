@@ -4,6 +4,7 @@ import hashlib
 
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.puller.chat_templates import ChatTemplate
 from paddock.puller.fetch import StoredFile
 from paddock.puller.gguf import read_header
 from paddock.puller.ollama_manifest import build_manifest
@@ -14,7 +15,14 @@ from support.tiny_model import write_tiny_model
 NOW = "2026-01-01T00:00:00Z"
 
 
-def add_tiny_model(store: Store, name: str, *, seed: int, claim: str = "shared") -> LocalModel:
+def add_tiny_model(
+    store: Store,
+    name: str,
+    *,
+    seed: int,
+    claim: str = "shared",
+    template: ChatTemplate | None = None,
+) -> LocalModel:
     """Write one model into the store and return it as Ready."""
     partial = write_tiny_model(store.partial / name, seed=seed, name=name)
     digest = f"sha256:{hashlib.sha256(partial.read_bytes()).hexdigest()}"
@@ -23,7 +31,9 @@ def add_tiny_model(store: Store, name: str, *, seed: int, claim: str = "shared")
         header = read_header(stream, size)
     store.commit(partial, digest)
     file = f"{name}.gguf"
-    manifest, digests = build_manifest(store, StoredFile(file, digest, size, header), None)
+    manifest, digests = build_manifest(
+        store, StoredFile(file, digest, size, header), None, template
+    )
     store.write_manifest(name, "latest", manifest)
     store.write_view(name, [Entry(file, digest, size)], {"blobs": list(digests)})
     return ready_model(

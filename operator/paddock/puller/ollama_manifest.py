@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 
 from paddock.api.localmodel import Modelfile
+from paddock.puller.chat_templates import ChatTemplate
 from paddock.puller.fetch import StoredFile
 from paddock.puller.store import Entry, Store
 from paddock.wire import Json
@@ -20,15 +21,20 @@ _PARAMETERS = {
 
 
 def build_manifest(
-    store: Store, model: StoredFile, modelfile: Modelfile | None
+    store: Store,
+    model: StoredFile,
+    modelfile: Modelfile | None,
+    template: ChatTemplate | None = None,
 ) -> tuple[dict[str, Json], Sequence[str]]:
-    """Store the small layers; return the manifest and the digests it names."""
+    """Store the small layers; return the manifest and the digests it names.
+
+    `template` is what the weights' own chat template comes to; the Modelfile's goes before.
+    """
     layers = [_layer(f"{_PREFIX}.model", Entry(model.name, model.digest, model.size))]
-    if modelfile is not None:
-        layers += [
-            _layer(f"{_PREFIX}.{kind}", store.add_bytes(content.encode()))
-            for kind, content in _texts(modelfile)
-        ]
+    layers += [
+        _layer(f"{_PREFIX}.{kind}", store.add_bytes(content.encode()))
+        for kind, content in _texts(modelfile or Modelfile(), template)
+    ]
     header = model.header
     config: dict[str, Json] = {
         "model_format": "gguf",
@@ -54,15 +60,20 @@ def _layer(media_type: str, entry: Entry) -> dict[str, Json]:
     return {"mediaType": media_type, "digest": entry.digest, "size": entry.size}
 
 
-def _texts(modelfile: Modelfile) -> list[tuple[str, str]]:
+def _texts(modelfile: Modelfile, template: ChatTemplate | None) -> list[tuple[str, str]]:
     texts: list[tuple[str, str]] = []
+    derived = template if modelfile.template is None else None
     if modelfile.template is not None:
         texts.append(("template", modelfile.template))
+    elif derived is not None:
+        texts.append(("template", derived.go))
     if modelfile.system is not None:
         texts.append(("system", modelfile.system))
+    params: dict[str, Json] = {"stop": list(derived.stop)} if derived is not None else {}
     if modelfile.parameters is not None:
         values = modelfile.parameters.model_dump(exclude_none=True)
-        params = {_PARAMETERS[name]: value for name, value in values.items()}
+        params |= {_PARAMETERS[name]: value for name, value in values.items()}
+    if params:
         texts.append(("params", json.dumps(params, sort_keys=True)))
     return texts
 

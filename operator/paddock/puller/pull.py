@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from paddock.api.localmodel import ArtifactFile
 from paddock.api.pull import PullPlan, PullReason, PullResult
 from paddock.api.source import SourceError, parse_source
+from paddock.puller.chat_templates import CHAT_TEMPLATE, detect_template
 from paddock.puller.fetch import Fetcher, StoredFile
 from paddock.puller.meter import Meter
 from paddock.puller.ollama_manifest import build_manifest
@@ -64,7 +65,10 @@ def _write_ollama(
     """Write Ollama's manifest where one GGUF file is the model; return the digests it names."""
     if len(files) != 1 or files[0].header is None:
         return ()
-    manifest, digests = build_manifest(store, files[0], plan.modelfile)
+    said_by_source = any(kind.endswith(".template") for kind, _ in resolved.layers)
+    jinja = files[0].header.values.get(CHAT_TEMPLATE)
+    template = None if said_by_source else detect_template(jinja)
+    manifest, digests = build_manifest(store, files[0], plan.modelfile, template)
     own = manifest["layers"]
     given = {kind.rpartition(".")[2]: kind for kind, _ in resolved.layers}
     layers = list(own) if isinstance(own, list) else []

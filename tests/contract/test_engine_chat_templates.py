@@ -1,0 +1,61 @@
+"""The same chat makes the same prompt in both engines, for every family of chat formats."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from paddock import names
+from paddock.api.inferencepool import EngineName
+from paddock.plan.engines.profile import PooledModel
+from paddock.plan.engines.registry import PROFILES
+from paddock.puller.chat_templates import FAMILIES, ChatTemplate
+from paddock.puller.store import Store
+from paddock.wire import Json
+from support.engine_servers import serving
+from support.stores import add_tiny_model, pool_of
+
+pytestmark = pytest.mark.contract
+CHAT: list[Json] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Who?"},
+    {"role": "assistant", "content": "Me."},
+    {"role": "user", "content": "Why?"},
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    tmp_path.chmod(0o755)
+    (tmp_path / "store").mkdir()
+    return Store(tmp_path / "store")
+
+
+async def answer(url: str, body: Json) -> dict[str, Json]:
+    async with httpx.AsyncClient(timeout=60) as client:
+        whole: dict[str, Json] = (await client.post(url, json=body)).json()
+        return whole
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+async def test_family_renders_in_ollama_what_llama_cpp_renders(
+    store: Store, tmp_path: Path, family: ChatTemplate
+) -> None:
+    model = add_tiny_model(store, "a", seed=1, template=family)
+    mounts = {names.STORE_PATH: tmp_path / "store"}
+    pooled = (PooledModel("a", model, names.STORE_PATH, preload=True, context_length=None),)
+    ollama, llama = PROFILES[EngineName.OLLAMA], PROFILES[EngineName.LLAMA_CPP]
+    run = ollama.run(pool_of(EngineName.OLLAMA, "a"), pooled)
+    with serving(ollama, run, tmp_path / "ollama", mounts) as served:
+        body: Json = {"model": "a", "messages": CHAT, "_debug_render_only": True, "stream": False}
+        debug = (await answer(f"{served.url}/api/chat", body))["_debug_info"]
+        shown = await answer(f"{served.url}/api/show", {"model": "a"})
+    run = llama.run(pool_of(EngineName.LLAMA_CPP, "a"), pooled)
+    run = replace(run, args=(*run.args, "--no-jinja", "--chat-template", family.name))
+    with serving(llama, run, tmp_path / "llama", mounts) as served:
+        prompt = (await answer(f"{served.url}/apply-template", {"messages": CHAT}))["prompt"]
+
+    assert isinstance(debug, dict)
+    assert debug["rendered_template"] == prompt
+    assert all(word in str(shown["parameters"]) for word in family.stop)
