@@ -72,7 +72,7 @@ class Passes:
         after = error.retry_after if isinstance(error, ApiError) else None
         try:
             await self._report(key, known)
-        except PaddockError as second:
+        except Exception as second:  # noqa: BLE001 - a pass must never end its worker
             log.warning("status not written: %s", second, extra=words)
         finally:
             self._queue.failed(key, after or 0.0)

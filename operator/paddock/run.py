@@ -72,9 +72,11 @@ class Operator:
         while True:
             await self.lease.leading.wait()
             passes = asyncio.create_task(self.passes.run(self.settings.concurrency))
+            lost = asyncio.create_task(self.lease.lost.wait())
             try:
-                await self.lease.lost.wait()
+                await asyncio.wait({passes, lost}, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                lost.cancel()
                 passes.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await passes

@@ -23,7 +23,8 @@ from paddock.puller.retry import retried
 from paddock.puller.web import Answer, Transient, Web, raise_for_status
 
 RUN_BLOCKS = 64
-"""Blocks one request asks for: 16 MiB."""
+"""Blocks one request asks for at most: 16 MiB. Towards the end it asks for less, so that little is
+asked for twice when a worker takes over half of what another has asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Download:
         self._condition = threading.Condition()
         self._waiting = [_Run(*gap) for gap in self._journal.gaps()]
         self._busy: list[_Run] = []
+        self._workers = 1
         self._failure: BaseException | None = None
 
     def run(self, parallelism: int) -> str:
@@ -108,6 +110,7 @@ class Download:
             present = max(self._size - missing * BLOCK, 0)
             self._meter.add(present, fetched=False)
             workers = min(parallelism, max(missing, 1)) if self._remote.ranges else 1
+            self._workers = workers
             with ThreadPoolExecutor(workers + 1) as pool:
                 hashing = pool.submit(self._hash, handle)
                 for _ in range(workers):
@@ -144,8 +147,7 @@ class Download:
                 return None
             if self._waiting:
                 first = self._waiting[-1]
-                limit = RUN_BLOCKS if self._remote.ranges else first.end - first.position
-                run = _Run(first.position, min(first.end, first.position + limit))
+                run = _Run(first.position, min(first.end, first.position + self._run_length()))
                 first.position = run.end
                 if first.position == first.end:
                     self._waiting.pop()
@@ -156,6 +158,13 @@ class Download:
                 run = stolen
             self._busy.append(run)
             return run
+
+    def _run_length(self) -> int:
+        """Return how many blocks the next request asks for: a share of what is left."""
+        left = sum(run.end - run.position for run in self._waiting)
+        if not self._remote.ranges:
+            return left
+        return max(1, min(RUN_BLOCKS, left // (2 * self._workers)))
 
     def _steal(self) -> _Run | None:
         """Take the later half of the longest run that another worker is busy with."""

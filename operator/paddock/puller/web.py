@@ -62,6 +62,7 @@ class Web:
             location = answer.headers.get("Location", "")
             answer.close()
             target = urljoin(url, location)
+            self._parts(target)
             sent = self._checked_redirect(url, target, sent)
             url = target
         raise PullError(
