@@ -32,24 +32,15 @@ def test_settled_objects_cost_no_write_also_across_a_restart(
     )
     world.until_ready("localmodel", "tiny")
     world.until_ready("inferencepool", "cpp")
-    versions = _versions(world)
+    before = world.operator_writes()
     cluster.kubectl("-n", "paddock-system", "rollout", "restart", "deployment/paddock-operator")
     cluster.kubectl(
         "-n", "paddock-system", "rollout", "status", "deployment/paddock-operator", "--timeout=120s"
     )
     world.apply(local_model("probe", "hf://only-one-part"))
     world.until_reason("localmodel", "probe", "InvalidSpec")  # the new leader has worked
-    world.delete("localmodel", "probe")
-    assert _versions(world) == versions
-
-
-def _versions(world: World) -> dict[str, str]:
-    kinds = "localmodels,inferencepools,jobs,deployments,services,networkpolicies,pvc"
-    return {
-        f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
-        for each in world.list(kinds)
-        if each["metadata"]["name"] != "probe"
-    }
+    new = world.operator_writes()[len(before) :]
+    assert [write for write in new if write.name != "probe"] == []
 
 
 def test_kept_weights_outlive_their_model_and_are_used_again(world: World, source: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from paddock.local.cluster import EmbeddedCluster
+from paddock.local.control_plane import AuditRecord
 from paddock.local.problems import LocalError
 
 Manifest = dict[str, Any]
@@ -114,15 +115,15 @@ class World:
             said: Manifest = json.load(answer)
         return said
 
-    def operator_writes(self) -> int:
-        """Count the operator's mutating requests so far, lease renewals left out."""
-        return sum(
-            1
+    def operator_writes(self) -> list[AuditRecord]:
+        """Return the operator's mutating requests in this namespace, oldest first."""
+        return [
+            record
             for record in self.cluster.plane.audit()
             if record.user == OPERATOR
+            and record.namespace == self.namespace
             and record.verb in ("create", "update", "patch", "delete", "deletecollection")
-            and record.resource != "leases"
-        )
+        ]
 
 
 OPERATOR = "system:serviceaccount:paddock-system:paddock-operator"
