@@ -47,7 +47,7 @@ def test_kept_weights_outlive_their_model_and_are_used_again(world: World, sourc
     world.apply(local_model("tiny", source, storage={"size": "1Gi"}))
     world.until_ready("localmodel", "tiny")
     world.delete("localmodel", "tiny")
-    world.until("the Job is gone", lambda: not world.list("jobs"))
+    world.until("the Job is gone", lambda: not world.every("jobs"))
     assert world.get("pvc", "tiny-weights") is not None
     world.apply(local_model("tiny", source, storage={"size": "1Gi"}))
     world.until_ready("localmodel", "tiny")

@@ -36,7 +36,7 @@ class World:
         found: Manifest = json.loads(text)
         return found
 
-    def list(self, kind: str, *arguments: str) -> list[Manifest]:
+    def every(self, kind: str, *arguments: str) -> list[Manifest]:
         text = self.cluster.kubectl("-n", self.namespace, "get", kind, "-o", "json", *arguments)
         items: list[Manifest] = json.loads(text)["items"]
         return items

@@ -24,6 +24,7 @@ from paddock.settings import Images, Settings, SourcePolicy
 @click.option("--hf-endpoint", default=SourcePolicy().hf_endpoint, show_default=True)
 @click.option("--gpu-type-label", default=Settings().gpu_type_label, show_default=True)
 @click.option("--health-port", default=Settings().health_port, show_default=True)
+@click.option("--writes-per-second", default=Settings().writes_per_second, show_default=True)
 @click.option("--kubeconfig", type=click.Path(exists=True), help="By default the pod's account.")
 def operator(  # noqa: PLR0913 - one parameter per documented option
     *,
@@ -39,6 +40,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     hf_endpoint: str,
     gpu_type_label: str,
     health_port: int,
+    writes_per_second: float,
     kubeconfig: str | None,
 ) -> None:
     """Run the operator until it is told to end."""
@@ -53,6 +55,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
         identity=f"{socket.gethostname()}_{os.getpid()}",
         gpu_type_label=gpu_type_label,
         health_port=health_port,
+        writes_per_second=writes_per_second,
         source=SourcePolicy(
             allowed_hosts=allow_host,
             allowed_cidrs=allow_cidr,
