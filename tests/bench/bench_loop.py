@@ -185,16 +185,13 @@ async def change_one(cluster: RealCluster, number: int) -> float:
     before = {_name(job) for job in await cluster.list(JOBS, NAMESPACE) if name in _name(job)}
     began = time.monotonic()
     await cluster.apply(model(name, "https://models.example.com/changed.gguf"))
-    while (
-        not {
-            _name(job)
-            for job in await cluster.list(
-                JOBS, NAMESPACE, label_selector=f"paddock.dev/model={name}"
-            )
-        }
-        - before
-    ):
-        await asyncio.sleep(0.01)
+    selector = f"paddock.dev/model={name}"
+
+    async def new_job() -> bool:
+        jobs = await cluster.list(JOBS, NAMESPACE, label_selector=selector)
+        return bool({_name(job) for job in jobs} - before)
+
+    await until("the new Job", new_job, pause=0.01)
     return time.monotonic() - began
 
 
