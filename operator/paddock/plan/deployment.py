@@ -6,7 +6,7 @@ takes the place of one that serves.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paddock import kinds, names
@@ -174,6 +174,18 @@ def _view_container(replica: Replica) -> dict[str, Json]:
             scratch_mount(),
         ],
     }
+
+
+def view_image(deployment: Manifest) -> str | None:
+    """Return the image that lays the view in a live Deployment, if one does."""
+    value: Json = deployment
+    for step in ("spec", "template", "spec", "initContainers"):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    containers = value if isinstance(value, list | tuple) else ()
+    for container in containers:
+        if isinstance(container, Mapping) and container.get("name") == _VIEW:
+            return str(container.get("image"))
+    return None
 
 
 def _affinity(label: str, types: Sequence[str] | None) -> Json:

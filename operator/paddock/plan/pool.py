@@ -6,13 +6,14 @@ are left as they are: what serves keeps serving.
 
 from dataclasses import dataclass, field, replace
 
+from paddock import names
 from paddock.api.inferencepool import Fit, PoolEffective
 from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType
 from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wait
 from paddock.plan.changes import plan_changes
 from paddock.plan.config_map import build_config_map
-from paddock.plan.deployment import Replica, build_deployment
+from paddock.plan.deployment import Replica, build_deployment, view_image
 from paddock.plan.disruption_budget import build_disruption_budget
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.profile import Refusal as FieldRefusal
@@ -70,6 +71,7 @@ def _with_children(
 ) -> PoolPlan:
     pool = facts.pool
     replica, fit = build_replica(pool, profile, base.models, settings)
+    replica = _unhurried(replica, facts, base.replicas)
     wanted: list[Manifest] = [
         build_service(pool),
         build_network_policy(pool, settings.operator_namespace),
@@ -89,6 +91,21 @@ def _with_children(
         fit=fit,
         outcome=_outcome(facts, settings, base),
     )
+
+
+def _unhurried(replica: Replica, facts: PoolFacts, replicas: int) -> Replica:
+    """Keep the operator image of a view that needs no other change.
+
+    A new operator must not restart engines: its image comes in with the next change of theirs.
+    """
+    name = names.pool_child_name(facts.pool.metadata.name)
+    live = facts.children.manifests.get(("Deployment", name))
+    image = view_image(live) if live is not None else None
+    if replica.view is None or image is None:
+        return replica
+    kept = replace(replica, operator_image=image)
+    wanted = build_deployment(facts.pool, kept, replicas)
+    return kept if not plan_changes([wanted], facts.children).changes else replica
 
 
 def _outcome(facts: PoolFacts, settings: Settings, base: PoolPlan) -> Outcome:

@@ -17,6 +17,8 @@ _IMAGE = frozenset(
 )  # fmt: skip
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _CRASHING = "CrashLoopBackOff"
+_START_ERROR = "StartError"
+_PROGRAM = re.compile(r'exec: "([^"]+)": (?:executable file not found|stat |no such file)')
 _OUT_OF_MEMORY = "OOMKilled"
 _KILLED, _NO_LIBRARY, _NOT_EXECUTABLE, _NOT_FOUND = 137, 127, 126, 127
 _IMAGE_CAUSES = (
@@ -38,6 +40,8 @@ _IMAGE_CAUSES = (
      "Free space on the node, or use another node."),
 )  # fmt: skip
 _ERROR_LINE = re.compile(r"^[\d.]+ E (?:\S+ +)?(?P<said>\S.*)$", re.MULTILINE)
+_BAD_START = re.compile(r"^(?:error while handling argument|Error:) [^\n]+", re.MULTILINE)
+"""What llama-server says of its flags, and Ollama of its environment, before anything else."""
 _STARTING, _SERVING = "initializing ...", "listening on"
 
 
@@ -77,14 +81,24 @@ def _image_cause(message: str) -> tuple[str, str]:
 
 
 def _config(pod: str, container: ContainerFact) -> Diagnosis | None:
-    if container.waiting_reason not in _CONFIG:
+    """Word a container that cannot even be started; the runtime says so in one of three places."""
+    if container.waiting_reason in _CONFIG:
+        said = container.waiting_message or ""
+    elif container.exit_reason == _START_ERROR:
+        said = container.exit_message or ""
+    elif container.last_exit_reason == _START_ERROR and not container.ready:
+        said = container.last_exit_message or ""
+    else:
         return None
-    return Diagnosis(
-        object=pod,
-        reason=Reason.CONTAINER_CONFIG,
-        cause=f"The container cannot be made: {shortened(container.waiting_message or '')}.",
-        fix="Correct what the message names: often the image's program, or hardware.",
-    )
+    program = _PROGRAM.search(said)
+    cause, fix = (
+        (f"The image {container.image or 'given'} holds no program {program[1]}.",
+         "Set engine.image to an image of the engine that engine.name says.")
+        if program
+        else (f"The container cannot be made: {shortened(said)}.",
+              "Correct what the message names.")
+    )  # fmt: skip
+    return Diagnosis(object=pod, reason=Reason.CONTAINER_CONFIG, cause=cause, fix=fix)
 
 
 def _memory(pod: str, container: ContainerFact) -> Diagnosis | None:
@@ -131,7 +145,10 @@ def first_error(log: str) -> str | None:
     Lines of llama-server (build 11669): seconds, a level letter, an area, the words.
     """
     _, started, tail = log.partition(_STARTING)
-    if not started or _SERVING in tail:
+    if _SERVING in log:
         return None
+    if not started:
+        refused = _BAD_START.search(log)
+        return shortened(refused[0]) if refused else None
     found = _ERROR_LINE.search(tail)
     return shortened(found["said"]) if found else None

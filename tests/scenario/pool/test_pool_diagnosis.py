@@ -190,6 +190,41 @@ def test_crash_loop_says_the_engines_own_first_error_and_does_not_flap() -> None
     assert summary(statuses[0])["EnginesReady"] == "False/CrashLoop"
 
 
+BAD_FLAG = """error while handling argument "--rope-scaling": invalid value
+
+usage:
+--rope-scaling {none,linear,yarn}       RoPE frequency scaling method
+"""
+NO_PROGRAM = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
+    "create failed: unable to start container process: error during container init: exec: "
+    '"ollama": executable file not found in $PATH'
+)
+
+
+def test_refused_argument_is_said_in_the_engines_words() -> None:
+    facts = with_pod(waiting_pod(crashing(last_exit_code=1, last_exit_message=BAD_FLAG)))
+
+    assert only_cause(facts).cause == (
+        "Container engine ends again and again: error while handling argument "
+        '"--rope-scaling": invalid value.'
+    )
+
+
+def test_image_without_the_engine_is_said_as_that_all_the_way_round() -> None:
+    states = [
+        crashing(waiting_reason="RunContainerError", waiting_message=NO_PROGRAM, restarts=0),
+        crashing(last_exit_code=128, last_exit_reason="StartError", last_exit_message=NO_PROGRAM,
+                 waiting_reason="CrashLoopBackOff"),
+        crashing(exit_code=128, exit_reason="StartError", exit_message=NO_PROGRAM),
+    ]  # fmt: skip
+    statuses = [status_of(with_pod(waiting_pod(state))) for state in states]
+
+    assert statuses[0] == statuses[1] == statuses[2]
+    assert statuses[0].diagnosis[0].cause == "The image engine:1 holds no program ollama."
+    assert summary(statuses[0])["Stalled"] == "True/ContainerConfig"
+
+
 def test_words_logged_while_serving_never_reach_the_status() -> None:
     log = LOAD_LOG.splitlines()[0] + "\n0.1.2 I srv  listening on http://0.0.0.0:8080\n"
     log += "0.2.3 E srv  bad request: canary prompt\n"
@@ -239,12 +274,11 @@ def test_container_that_cannot_be_made_keeps_the_kubelets_words_without_ids() ->
     state = replace(
         ENGINE,
         waiting_reason="CreateContainerError",
-        waiting_message='context 0xc000123456: exec: "ollama": executable file not found in $PATH',
+        waiting_message="context 0xc000123456: failed to reserve container name",
     )
 
     assert only_cause(with_pod(waiting_pod(state))).cause == (
-        'The container cannot be made: context : exec: "ollama": executable file not found in '
-        "$PATH."
+        "The container cannot be made: context : failed to reserve container name."
     )
 
 

@@ -139,6 +139,15 @@ def test_model_joins_an_ollama_of_one_claim_without_touching_its_pods() -> None:
     assert wanted(one) == wanted(two)
 
 
+def test_new_operator_does_not_restart_engines_and_comes_in_with_the_next_change() -> None:
+    newer = replace(SETTINGS, images=replace(SETTINGS.images, operator="operator:2"))
+    running = settled(POOLS["ollama-view"])
+    changed = replace(running, pool=at_generation(running.pool, 4, serving={"parallel": 2}))
+
+    assert plan_pool(running, newer).changes == ()
+    assert "operator:2" in str(plan_pool(changed, newer).changes)
+
+
 def test_scaling_changes_the_replicas_and_the_budget_only() -> None:
     one, two = fresh(), fresh(replicas=2)
     changed = plan_pool(replace(settled(one), pool=two.pool), SETTINGS).changes
