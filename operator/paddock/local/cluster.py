@@ -86,6 +86,7 @@ class EmbeddedCluster:
             self._start_storage()
             self.node.start()
             self.node.start_metrics()
+            self.plane.wait_until_pods_are_admitted()
 
     @property
     def is_running(self) -> bool:

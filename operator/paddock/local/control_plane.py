@@ -22,7 +22,6 @@ from paddock.local.progress import Progress, Quiet
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 _FIRST_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
-"""Made by the controllers; before it is there, no pod is admitted."""
 _READY_SECONDS = 120
 _POLL = 0.1
 _AUDIT_POLICY = (
@@ -80,13 +79,16 @@ class ControlPlane:
         self.start_apiserver()
         if controllers:
             self._start_controllers(binaries)
-            self._wait("kube-controller-manager", _FIRST_ACCOUNT)
         self._report.step("control plane", f"ready at {self.server}")
 
     def stop(self) -> None:
         """End every process of the control plane at once; what etcd was told is kept."""
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
             stop_daemon(name, self.folder, first=signal.SIGKILL)
+
+    def wait_until_pods_are_admitted(self) -> None:
+        """Wait for the controllers' first work: before it, the apiserver refuses every pod."""
+        self._wait("kube-controller-manager", _FIRST_ACCOUNT)
 
     def start_apiserver(self) -> None:
         """Start the apiserver alone and wait until it is ready."""

@@ -49,13 +49,18 @@ def run(
 
 
 def start_time(pid: int) -> int | None:
-    """Return the start time of a process in clock ticks since boot, or None if it is gone."""
+    """Return the start time of a process in clock ticks since boot, or None if it is gone.
+
+    One that has ended but is not collected is gone only with the last of its threads: until then
+    it keeps its files and ports.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+    state, threads, started = fields[0], int(fields[17]), int(fields[19])
+    return None if state == "Z" and threads <= 1 else started
 
 
 def start_daemon(
