@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from paddock import names
 from paddock.api.reasons import Reason
 from paddock.facts import Apply, Change, Children, Delete, Refusal
-from paddock.kinds import BY_KIND
-from paddock.plan.quantity import quantity
+from paddock.kinds import BY_KIND, CLAIMS
+from paddock.plan.containment import contains
 from paddock.wire import Json, Manifest
 
-_MERGE_KEYS = ("name", "mountPath", "containerPort", "port", "topologyKey", "uid", "type", "key")
 _HASH = 16
 
 
@@ -40,13 +39,14 @@ def plan_changes(
     refusals: list[Refusal] = []
     for manifest in wanted:
         live = children.manifests.get(_identity(manifest))
-        if live is not None and _is_foreign(manifest, live):
-            refusals.append(_conflict(manifest))
-        elif live is None or not _is_settled(stamped(manifest), live):
+        if live is not None and is_foreign(manifest, live):
+            refusals.append(conflict(manifest))
+        elif live is None or not (is_deleting(live) or contains(live, stamped(manifest))):
             changes.append(Apply(stamped(manifest)))
     kept = {_identity(manifest) for manifest in wanted}
+    owner = next((_label(each, names.OWNER_UID_LABEL) for each in wanted), None)
     for identity, live in children.manifests.items():
-        if identity[0] in prune and identity not in kept and not _is_deleting(live):
+        if identity[0] in prune and identity not in kept and _may_prune(live, owner):
             changes.append(_deletion(live))
     return ChangePlan(tuple(changes), tuple(refusals))
 
@@ -73,29 +73,37 @@ def _label(manifest: Manifest, name: str) -> Json:
     return _mapping(_mapping(manifest, "metadata"), "labels").get(name)
 
 
-def _is_foreign(wanted: Manifest, live: Manifest) -> bool:
-    """Tell whether the live object is not ours to change.
+def _may_prune(live: Manifest, owner: Json) -> bool:
+    """Tell whether a child that is no longer wanted is ours to delete: it bears our uid."""
+    ours = _label(live, names.MANAGED_BY_LABEL) == names.MANAGED_BY
+    return (
+        ours
+        and not is_deleting(live)
+        and owner is not None
+        and _label(live, names.OWNER_UID_LABEL) == owner
+    )
 
-    Ours is what carries our manager label and either this owner's uid or none: a kept claim has no
-    owner, and is found again by its model's name.
+
+def is_foreign(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether the live object is not ours to change: it lacks our owner's uid.
+
+    A kept claim has no owner, and is found again by the model label.
     """
     if _label(live, names.MANAGED_BY_LABEL) != names.MANAGED_BY:
         return True
-    owner = _label(live, names.OWNER_UID_LABEL)
-    if owner is None or _label(wanted, names.OWNER_UID_LABEL) is None:
+    owners = _label(live, names.OWNER_UID_LABEL), _label(wanted, names.OWNER_UID_LABEL)
+    if wanted["kind"] == CLAIMS.kind and None in owners:
         return _label(live, names.MODEL_LABEL) != _label(wanted, names.MODEL_LABEL)
-    return owner != _label(wanted, names.OWNER_UID_LABEL)
+    return owners[0] is None or owners[0] != owners[1]
 
 
-def _is_settled(wanted: Manifest, live: Manifest) -> bool:
-    return not _is_deleting(live) and contains(live, wanted)
-
-
-def _is_deleting(live: Manifest) -> bool:
+def is_deleting(live: Manifest) -> bool:
+    """Tell whether an object is on its way out: nothing is written to it, its end wakes us."""
     return _mapping(live, "metadata").get("deletionTimestamp") is not None
 
 
-def _conflict(manifest: Manifest) -> Refusal:
+def conflict(manifest: Manifest) -> Refusal:
+    """Word that the name of a wanted child is taken by an object that is not ours."""
     kind, name = _identity(manifest)
     return Refusal(
         f"{kind}/{name}",
@@ -113,55 +121,3 @@ def _deletion(live: Manifest) -> Delete:
         str(metadata["uid"]),
         str(metadata["resourceVersion"]),
     )
-
-
-def contains(live: Json, wanted: Json) -> bool:
-    """Tell whether the live value holds everything wanted; what the server added is ignored."""
-    if isinstance(wanted, Mapping):
-        return _contains_mapping(live, wanted)
-    if isinstance(wanted, list | tuple):
-        return _contains_list(live, wanted)
-    return live == wanted or quantity(live) == quantity(wanted) is not None
-
-
-def _contains_mapping(live: Json, wanted: Mapping[str, Json]) -> bool:
-    if not isinstance(live, Mapping):
-        return live is None and _is_empty(wanted)
-    return all(
-        contains(live[key], value) if key in live else _is_empty(value)
-        for key, value in wanted.items()
-    )
-
-
-def _is_empty(value: Json) -> bool:
-    """Tell whether the server may drop the value: nothing, or nothing but nothing."""
-    if isinstance(value, Mapping):
-        return all(_is_empty(each) for each in value.values())
-    return value is None or value in ([], (), 0, False, "")
-
-
-def _contains_list(live: Json, wanted: Sequence[Json]) -> bool:
-    if not isinstance(live, list | tuple):
-        return live is None and not wanted
-    if len(live) < len(wanted):
-        return False
-    key = _merge_key(wanted)
-    if key is None:
-        return len(live) == len(wanted) and all(map(contains, live, wanted))
-    found = {item.get(key): item for item in live if isinstance(item, Mapping)}
-    return all(
-        isinstance(item, Mapping) and contains(found.get(item[key]), item) for item in wanted
-    )
-
-
-def _merge_key(items: Sequence[Json]) -> str | None:
-    """Return the key by which Kubernetes merges such a list, if its items have one."""
-    for key in _MERGE_KEYS:
-        values = [item.get(key) for item in items if isinstance(item, Mapping)]
-        if (
-            len(values) == len(items)
-            and None not in values
-            and len(set(map(str, values))) == len(values)
-        ):
-            return key
-    return None
