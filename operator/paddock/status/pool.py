@@ -69,15 +69,21 @@ def status_of_pool(
 
 def _is_whole(facts: PoolFacts, plan: PoolPlan) -> bool:
     deployment = facts.deployment
-    if deployment is None or deployment.observed_generation < deployment.generation:
+    if deployment is None or _is_changing(facts, plan):
         return False
+    return {deployment.replicas, deployment.updated, deployment.ready} == {plan.replicas}
+
+
+def _is_changing(facts: PoolFacts, plan: PoolPlan) -> bool:
+    """Tell whether the Deployment is being changed, or its controller has not seen that it was."""
+    deployment = facts.deployment
+    if deployment is not None and deployment.observed_generation < deployment.generation:
+        return True
     known = any(kind == "Deployment" for kind, _ in facts.children.manifests)
-    changing = known and any(
+    return known and any(
         isinstance(change, Apply) and change.manifest["kind"] == "Deployment"
         for change in plan.changes
     )
-    counts = {deployment.replicas, deployment.updated, deployment.ready}
-    return not changing and counts == {plan.replicas}
 
 
 def _verdicts(view: _View) -> tuple[Verdict, ...]:
@@ -163,8 +169,7 @@ def _serving(view: _View) -> str:
     deployment = view.facts.deployment
     if deployment is None or deployment.ready == 0:
         return ""
-    mixed = deployment.replicas > deployment.updated
-    mixed = mixed or deployment.generation > deployment.observed_generation
+    mixed = deployment.replicas > deployment.updated or _is_changing(view.facts, view.plan)
     who = "previous revision keeps" if mixed else "other replicas keep"
     return f" The {who} serving."
 
@@ -179,7 +184,8 @@ def _engines_ready(view: _View) -> Verdict:
         return _from(kind, view.pod_causes[0], _serving(view))
     if deployment is None:
         return false(kind, Reason.WAITING_FOR_PODS, "There are no replicas yet.")
-    if deployment.replicas > view.plan.replicas and deployment.updated == view.plan.replicas:
+    surplus = deployment.replicas > view.plan.replicas == deployment.updated
+    if surplus and deployment.ready == deployment.replicas:
         return false(kind, Reason.PROGRESSING, "Replicas that are not wanted are ending.")
     message = f"The replicas are loading their models.{_serving(view)}"
     return false(kind, Reason.LOADING, message)

@@ -92,6 +92,35 @@ def test_edited_pool_is_not_ready_before_the_deployment_follows() -> None:
     assert conditions["ModelVerified"] == "Unknown/NotChecked"
 
 
+@pytest.mark.parametrize(
+    ("counts", "reason", "message"),
+    [
+        (
+            {"replicas": 2, "updated": 1, "ready": 1},
+            "Loading",
+            "The replicas are loading their models. The previous revision keeps serving.",
+        ),
+        (
+            {"replicas": 2, "updated": 1, "ready": 2},
+            "Progressing",
+            "Replicas that are not wanted are ending.",
+        ),
+        (
+            {"replicas": 1, "updated": 1, "ready": 1, "generation": 2},
+            "Loading",
+            "The replicas are loading their models. The previous revision keeps serving.",
+        ),
+    ],
+)
+def test_rollout_says_how_far_it_is(counts: dict[str, int], reason: str, message: str) -> None:
+    facts = settled(fresh())
+    assert facts.deployment is not None
+    facts = replace(facts, deployment=replace(facts.deployment, **counts))  # type: ignore[arg-type]  # the table's own field names
+    ready = status_of(facts).conditions[0]
+
+    assert (ready.reason, ready.message) == (reason, message)
+
+
 def test_edit_that_the_controller_has_not_seen_is_not_ready() -> None:
     facts = replace(settled(fresh()), deployment=deployment(1, generation=2))
 
