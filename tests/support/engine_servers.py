@@ -78,7 +78,7 @@ def serving(
         "system": str(place.system),
         "folders": {**place.folders, CONFIG_PATH: str(config), **folders},
         "user": names.NON_ROOT_ID,
-        "command": [_program(place, run.command[0]), *run.command[1:], *_at(run.args, port)],
+        "command": [_program(place, profile.name), *_at(run.args, port)],
         "env": {"HOME": "/", **dict(zip(run.env, _at(tuple(run.env.values()), port), strict=True))},
     }
     log = folder / "engine.log"
@@ -97,7 +97,9 @@ def serving(
         process.wait(timeout=30)
 
 
-def _program(place: Installed, name: str) -> str:
+def _program(place: Installed, engine: EngineName) -> str:
+    """Return what the image's entry point would be."""
+    name = "ollama" if engine is EngineName.OLLAMA else "llama-server"
     return f"/engine/{name}" if "/engine" in place.folders else f"/usr/bin/{name}"
 
 

@@ -27,6 +27,8 @@ from paddock.wire import Json, Manifest
 COMPONENT = "engine"
 DEFAULT_GPU = "nvidia.com/gpu"
 _VIEW = "view"
+_NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
+"""Engines' images say `all`, which NVIDIA's runtime grants to pods that asked for none."""
 _PROBE_PERIOD = 5
 _LOAD_BYTES_PER_SECOND = 50_000_000
 """The slowest disk a pool is expected to load from; sets the start-up deadline."""
@@ -202,7 +204,8 @@ def _affinity(label: str, types: Sequence[str] | None) -> Json:
 
 
 def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str, Json]:
-    env = {**replica.run.env, **{each.name: each.value for each in pool.spec.engine.env or ()}}
+    own = {each.name: each.value for each in pool.spec.engine.env or ()}
+    env = {**_NO_GPU, **replica.run.env, **own} if not replica.gpus else {**replica.run.env, **own}
     probe: dict[str, Json] = {
         "httpGet": {"path": replica.profile.health_path, "port": names.ENGINE_PORT_NAME},
         "timeoutSeconds": 5,
@@ -210,7 +213,7 @@ def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dic
     return {
         "name": COMPONENT,
         "image": replica.image,
-        "command": list(replica.run.command),
+        **({"command": list(replica.run.command)} if replica.run.command else {}),
         "args": [*replica.run.args, *(pool.spec.engine.args or ())],
         "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
         "ports": [{"name": names.ENGINE_PORT_NAME, "containerPort": names.ENGINE_PORT}],

@@ -77,10 +77,9 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         (only,) = models
         own = {**options, **_model_options(pool, only), "alias": only.served_as}
         own["model"] = _path(only)
-        return EngineRun(command=("llama-server",), args=(*common, *_flags(own)), env=_ENV)
+        return EngineRun(args=(*common, *_flags(own)), env=_ENV)
     sections = [_section(pool, model) for model in models]
     return EngineRun(
-        command=("llama-server",),
         args=(*common, "--models-preset", f"{CONFIG_PATH}/{PRESET}", *_flags(options)),
         env=_ENV,
         files={PRESET: "\n".join(sections)},

@@ -64,7 +64,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         "OLLAMA_FLASH_ATTENTION": _flag(serving.flash_attention),
     }
     env.update({name: str(value) for name, value in knobs.items() if value is not None})
-    return EngineRun(command=("ollama", "serve"), args=(), env=env)
+    return EngineRun(args=("serve",), env=env)
 
 
 def tokens(pool: InferencePool, model: PooledModel, gpus: int) -> int | None:

@@ -75,8 +75,9 @@ class PooledModel:
 class EngineRun:
     """How one replica runs: what goes into the container."""
 
-    command: tuple[str, ...]
     args: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    """Empty is the image's own entry point: official images keep their programs where they like."""
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """Configuration files by name, mounted at /config."""
