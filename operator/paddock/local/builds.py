@@ -4,23 +4,20 @@ A component's folder gets its final name only when every binary in it is built, 
 started again and Go's own cache makes that quick. One builder at a time: the others wait.
 """
 
-import fcntl
-import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from paddock.local import debian
-from paddock.local.folders import cache_folder
+from paddock.local.folders import cache_folder, locked
 from paddock.local.problems import LocalError
 from paddock.local.processes import run
 from paddock.local.progress import Progress
-from paddock.local.toolchain import go_command
+from paddock.local.toolchain import c_environment, go_command, go_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,14 @@ class Component:
     cgo: bool = False
     headers: tuple[str, ...] = ()
     """Debian packages whose headers the build needs; unpacked into the cache, not installed."""
+    miniaudio: str | None = None
+    """Version of PyPI's `miniaudio` whose C header the build needs."""
     staging: str | None = None
     """Version of the module's own staging modules (k8s.io/kubernetes)."""
-    extra: dict[str, str] = field(default_factory=dict)
 
 
+_GIGABYTES_EACH = 1.2
+"""Room that one build takes in the cache, with what it fetches and compiles on the way."""
 KUBERNETES_VERSION = "v1.36.3"
 _KUBERNETES_FLAGS = " ".join(
     f"-X {package}.{name}={value}"
@@ -89,10 +89,10 @@ COMPONENTS = {
             version="v1.5.2",
             commands=("",),
             expected=30,
-            ldflags="-X main.version=1.5.2",
-            tags="seccomp",
+            ldflags="-X main.version=1.5.2 -linkmode external -extldflags -static",
+            tags="seccomp netgo osusergo",
             cgo=True,
-            headers=("libseccomp-dev", "libseccomp2", "pkg-config"),
+            headers=("libseccomp-dev", "libseccomp2"),
         ),
         Component(
             name="coredns",
@@ -117,7 +117,7 @@ COMPONENTS = {
             ldflags="-X github.com/ollama/ollama/version.Version=0.17.4",
             cgo=True,
             headers=("nlohmann-json3-dev", "libstb-dev"),
-            extra={"miniaudio": "1.61"},
+            miniaudio="1.61",
         ),
     )
 }
@@ -125,18 +125,43 @@ COMPONENTS = {
 
 def ensure(names: Iterable[str], report: Progress) -> dict[str, Path]:
     """Return the folder of each component's binaries, building what is missing, in this order."""
-    return {name: _ensure(COMPONENTS[name], report) for name in names}
+    components = [COMPONENTS[name] for name in names]
+    missing = [component for component in components if not _final(component).exists()]
+    _refuse_a_full_disk(missing)
+    for done, component in enumerate(missing):
+        _ensure(component, missing[done:], report)
+    return {component.name: _final(component) for component in components}
 
 
-def _ensure(component: Component, report: Progress) -> Path:
-    final = cache_folder() / "bin" / f"{component.name}-{component.version}"
-    if final.exists():
-        return final
-    with _one_builder(component.name):
+def _final(component: Component) -> Path:
+    return cache_folder() / "bin" / f"{component.name}-{component.version}"
+
+
+def _refuse_a_full_disk(missing: Sequence[Component]) -> None:
+    if not missing:
+        return
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    words = disk_refusal(len(missing), shutil.disk_usage(folder).free / 1e9)
+    if words is not None:
+        raise LocalError(f"{words}: make room in {folder}, or set XDG_CACHE_HOME elsewhere.")
+
+
+def disk_refusal(missing: int, free_gigabytes: float) -> str | None:
+    """Return why so many builds do not fit on the disk, or None."""
+    needed = missing * _GIGABYTES_EACH
+    if free_gigabytes >= needed:
+        return None
+    return f"Building {missing} programs needs {needed:.0f} GB, {free_gigabytes:.1f} GB are free"
+
+
+def _ensure(component: Component, still_missing: Sequence[Component], report: Progress) -> None:
+    with locked(component.name):
+        final = _final(component)
         if final.exists():
-            return final
+            return  # another builder was first
         started = time.monotonic()
-        report.step(component.name, f"building {component.version}, ~{component.expected} s")
+        report.step(component.name, build_words(component, still_missing))
         work = cache_folder() / "work" / component.name
         shutil.rmtree(work, ignore_errors=True)
         (work / "out").mkdir(parents=True)
@@ -145,16 +170,15 @@ def _ensure(component: Component, report: Progress) -> Path:
         (work / "out").rename(final)
         shutil.rmtree(work, ignore_errors=True)
         report.step(component.name, f"built in {time.monotonic() - started:.0f} s")
-    return final
 
 
-@contextmanager
-def _one_builder(name: str) -> Iterator[None]:
-    folder = cache_folder() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def build_words(component: Component, still_missing: Sequence[Component]) -> str:
+    """Say what is built and how long it and the rest of this round take on two cores."""
+    words = f"building {component.version}, about {component.expected} s"
+    if len(still_missing) == 1:
+        return words
+    minutes = round(sum(each.expected for each in still_missing) / 60)
+    return f"{words}; {len(still_missing)} programs to build, about {minutes} min"
 
 
 def _build(component: Component, work: Path) -> None:
@@ -162,12 +186,11 @@ def _build(component: Component, work: Path) -> None:
     packages = [_package(component, command) for command in component.commands]
     imports = "".join(f'\t_ "{package}"\n' for package in packages)
     (work / "tools.go").write_text(f"//go:build tools\n\npackage tools\n\nimport (\n{imports})\n")
-    (work / "go.mod").write_text(_go_mod(component, go))
+    (work / "go.mod").write_text(go_mod(component, _staging(component, go)))
     environment = {
-        **_compiler(component),
+        **(_c_environment(component) if component.cgo else {}),
+        **go_environment(),
         "CGO_ENABLED": "1" if component.cgo else "0",
-        "GOFLAGS": "-mod=mod",
-        "GOTOOLCHAIN": "local",
     }
     run([go, "mod", "tidy"], cwd=work, env=environment)
     for package, command in zip(packages, component.commands, strict=True):
@@ -184,43 +207,43 @@ def _package(component: Component, command: str) -> str:
     return f"{component.module}/{command}" if command else component.module
 
 
-def _go_mod(component: Component, go: Path) -> str:
+def go_mod(component: Component, staging: Sequence[str]) -> str:
+    """Return a module file that requires the component, its staging modules at their version."""
     lines = [f"module paddock.local/{component.name}", "go 1.26.0"]
     lines.append(f"require {component.module} {component.version}")
-    if component.staging:
-        lines += [
-            f"replace {name} => {name} {component.staging}" for name in _staging(component, go)
-        ]
+    lines += [f"replace {name} => {name} {component.staging}" for name in staging]
     return "\n".join(lines) + "\n"
 
 
+def staging_modules(own: str) -> list[str]:
+    """Return the modules that a go.mod replaces by folders of its own repository."""
+    return re.findall(r"^\s+(k8s\.io/[a-z-]+) => \./staging", own, re.MULTILINE)
+
+
 def _staging(component: Component, go: Path) -> list[str]:
-    run([go, "mod", "download", f"{component.module}@{component.version}"], cwd=Path("/"))
-    cache = Path(run([go, "env", "GOMODCACHE"]).strip())
-    own = cache / "cache/download" / component.module / "@v" / f"{component.version}.mod"
-    return re.findall(r"^\s+(k8s\.io/[a-z-]+) => \./staging", own.read_text(), re.MULTILINE)
+    if component.staging is None:
+        return []
+    environment = go_environment()
+    module = f"{component.module}@{component.version}"
+    run([go, "mod", "download", module], cwd=Path("/"), env=environment)
+    versions = Path(environment["GOMODCACHE"]) / "cache/download" / component.module / "@v"
+    return staging_modules((versions / f"{component.version}.mod").read_text())
 
 
-def _compiler(component: Component) -> dict[str, str]:
+def _c_environment(component: Component) -> Mapping[str, str]:
     """Return the C compiler's environment of a cgo build."""
-    if not component.cgo:
-        return {}
-    if shutil.which("gcc") is None or shutil.which("g++") is None:
-        raise LocalError(
-            f"{component.name} needs gcc and g++ to be built: install Debian's build-essential"
-        )
+    compiler = c_environment()
     root = debian.unpacked(f"headers-{component.name}", component.headers)
-    include, library = root / "usr/include", root / "usr/lib/x86_64-linux-gnu"
-    flags = [f"-I{include}"]
-    if version := component.extra.get("miniaudio"):
-        flags.append(f"-I{_miniaudio(version)}")
+    library = root / "usr/lib" / debian.multiarch()
+    flags = [f"-I{root / 'usr/include'}"]
+    if component.miniaudio:
+        flags.append(f"-I{_miniaudio(component.miniaudio)}")
     return {
+        **compiler,
         "CGO_CPPFLAGS": " ".join(flags),
         "CGO_LDFLAGS": f"-L{library}",
         "PKG_CONFIG_PATH": str(library / "pkgconfig"),
         "PKG_CONFIG_SYSROOT_DIR": str(root),
-        "LD_LIBRARY_PATH": str(library),
-        "PATH": f"{root / 'usr/bin'}:{os.environ['PATH']}",
     }
 
 

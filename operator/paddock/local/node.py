@@ -59,7 +59,8 @@ class Node:
         """Start what is not running and wait until the node is Ready."""
         binaries = builds.ensure(COMPONENTS, self._report)
         self._start_anchor()
-        node_config.write(self.folder, self.name, self.plane, binaries)
+        plugins = host_tools.network_plugins()
+        node_config.write(self.folder, self.name, self.plane, binaries, plugins)
         make_control_groups(control_group(self.name))
         self._start_containerd(binaries)
         self._start(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from paddock.local.control_groups import control_group
 from paddock.local.control_plane import ControlPlane
-from paddock.local.host_tools import network_plugins
 from paddock.local.images.pause import PAUSE_IMAGE
 from paddock.wire import Json
 
@@ -24,12 +23,14 @@ KERNEL_SETTINGS = {
 """Settings of the whole machine that a kubelet changes; the node's are files laid over them."""
 
 
-def write(folder: Path, name: str, plane: ControlPlane, binaries: Mapping[str, Path]) -> None:
+def write(
+    folder: Path, name: str, plane: ControlPlane, binaries: Mapping[str, Path], plugins: Path
+) -> None:
     """Write every configuration file of the node."""
     _issue_identities(folder, name, plane)
     _write_cni(folder, plane.addresses.pods)
     runc = binaries["runc"] / "runc"
-    _write(folder / "containerd.toml", _containerd(folder, network_plugins(), runc))
+    _write(folder / "containerd.toml", _containerd(folder, plugins, runc))
     _write_json(folder / "kubelet.json", _kubelet(folder, name, plane))
     _write_json(folder / "proxy.json", _proxy(folder, plane))
     for setting, value in KERNEL_SETTINGS.items():
