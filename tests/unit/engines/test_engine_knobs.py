@@ -161,6 +161,16 @@ def test_only_vllm_takes_safetensors(engine: EngineName, accepted: bool) -> None
     assert (plan_pool(fresh(engine, known=(model,)), SETTINGS).refused == ()) is accepted
 
 
+def test_name_that_ollama_cannot_hold_needs_another() -> None:
+    long = ready_model("x" * 81, DIGEST)
+    renamed: Json = [{"name": "x" * 81, "as": "short"}]
+
+    refused = plan_pool(fresh(EngineName.OLLAMA, known=(long,)), SETTINGS).refused
+    assert [refusal.path for refusal in refused] == ["spec.models[0]"]
+    facts = fresh(EngineName.OLLAMA, known=(long,), models=renamed)
+    assert plan_pool(facts, SETTINGS).refused == ()
+
+
 def split_model() -> LocalModel:
     files: Json = [
         {"name": f"big-0000{part}-of-00002.gguf", "digest": f"sha256:{digit * 64}", "bytes": 9}

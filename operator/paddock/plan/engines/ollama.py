@@ -27,6 +27,8 @@ _REFUSED = {
 DEFAULT_CONTEXT = 4096
 """Ollama's own default on CPUs; on GPUs it chooses by the memory it finds."""
 _CACHE_TYPES = frozenset({"f16", "q8_0", "q4_0"})
+_LONGEST_NAME = 80
+"""Of a name's own part (types/model/name.go)."""
 _TRUE = "1"
 
 
@@ -37,6 +39,11 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
         sentence = "Ollama has the cache types f16, q8_0 and q4_0."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
+    refused += [
+        Refusal(f"spec.models[{index}]", "Ollama's names have 80 characters at most; set as.")
+        for index, each in enumerate(pool.spec.models)
+        if len((each.as_ or each.name).partition(":")[0]) > _LONGEST_NAME
+    ]
     refused += [
         Refusal(f"spec.models[{index}]", "Ollama serves models that are one GGUF file.")
         for index, model in enumerate(models)

@@ -1,0 +1,147 @@
+"""Answers that no engine here gives: vLLM's as it documents them, and what is broken or hostile."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeAlias
+
+import httpx
+import pytest
+
+from paddock.api.inferencepool import EngineName
+from paddock.facts import EngineReport, LoadedModel
+from paddock.observe.engines import ExpectedModel, probe_engine
+from paddock.wire import Json
+from support.pools import DIGEST
+
+BLOB = f"/store/blobs/{DIGEST.replace(':', '-')}"
+TOKEN: Json = {"choices": [{"text": "a"}]}
+Answer: TypeAlias = "tuple[int, bytes | Json]"
+Routes = Mapping[str, Answer]
+EVERY_ROUTE = (
+    "/version", "/v1/models", "/props", "/api/version", "/api/tags", "/api/ps", "/api/show",
+)  # fmt: skip
+
+
+@contextmanager
+def engine(routes: Routes) -> Iterator[str]:
+    """Serve these answers on loopback; a route that is not among them is not found."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            self.rfile.read(length)
+            code, body = routes.get(self.path, (404, b"not found"))
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - the base class calls it so
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+async def probed(name: EngineName, routes: Routes, *, digest: str | None = DIGEST) -> EngineReport:
+    expected = ExpectedModel("alpha", digest, generate=True, load_seconds=0.5)
+    with engine(routes) as url:
+        async with httpx.AsyncClient(timeout=0.5) as client:
+            return await probe_engine(client, name, url, "pod-a", (expected,))
+
+
+def vllm(root: str, *, generate: Answer = (200, TOKEN)) -> Routes:
+    listed: Json = {
+        "object": "list",
+        "data": [
+            {"id": "alpha", "object": "model", "owned_by": "vllm", "root": root, "parent": None,
+             "max_model_len": 8192}
+        ],
+    }  # fmt: skip
+    return {
+        "/version": (200, {"version": "0.11.0"}),
+        "/v1/models": (200, listed),
+        "/v1/completions": generate,
+    }
+
+
+async def test_vllm_with_one_file_is_proven_by_its_digest() -> None:
+    report = await probed(EngineName.VLLM, vllm(BLOB))
+
+    proven = LoadedModel("alpha", DIGEST, loaded=True, generated=True)
+    assert report == EngineReport("pod-a", answering=True, version="0.11.0", models=(proven,))
+
+
+async def test_vllm_with_a_folder_is_proven_by_its_token() -> None:
+    report = await probed(EngineName.VLLM, vllm("/store/models/alpha"), digest=None)
+
+    assert report.models == (LoadedModel("alpha", None, loaded=True, generated=True),)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((500, {"error": {"message": "CUDA out of memory.", "code": 500}}), "CUDA out of memory"),
+        ((500, {"error": "model requires more memory (5.6 GiB) than is there (3 GiB)"}),
+         "model requires more memory than is there"),
+        ((400, {"object": "error", "message": "bad\n request"}), "bad request"),
+        ((503, b"<html>busy</html>"), "it answered HTTP 503"),
+        ((500, {"error": {"message": "x" * 5000}}), "x" * 200),
+        ((500, {"error": [1]}), "it answered HTTP 500"),
+        ((200, b"not json"), "its answer is not JSON"),
+        ((200, []), "its answer holds no token"),
+        ((200, {"choices": []}), "its answer holds no token"),
+    ],
+)  # fmt: skip
+async def test_failed_token_is_told_in_the_engines_words_without_sizes(
+    answer: Answer, words: str
+) -> None:
+    (model,) = (await probed(EngineName.VLLM, vllm(BLOB, generate=answer))).models
+
+    assert model.error == f"alpha did not generate a token: {words}."
+    assert model.generated is None
+
+
+async def test_model_that_only_embeds_is_proven_by_an_embedding() -> None:
+    routes = {
+        **vllm(BLOB, generate=(400, {"message": "The model does not support Completions API"})),
+        "/v1/embeddings": (200, {"data": [{"embedding": [0.1]}]}),
+    }
+    (model,) = (await probed(EngineName.VLLM, routes)).models
+
+    assert model == LoadedModel("alpha", DIGEST, loaded=True, generated=True)
+
+
+NONSENSE = [
+    b"", b"[]", b"null", b"5", b'"x"', b"{}", b'{"models": 5}',
+    b'{"data": [1, {"id": 5}], "models": [null, {"name": []}]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EngineName)
+@pytest.mark.parametrize("body", NONSENSE)
+async def test_engine_that_answers_nonsense_never_raises(name: EngineName, body: bytes) -> None:
+    routes = dict.fromkeys(EVERY_ROUTE, (200, body))
+    report = await probed(name, routes)
+
+    assert report.error is not None or report.models[0].error == "The engine does not list alpha."
+
+
+@pytest.mark.parametrize("name", EngineName)
+async def test_other_program_on_the_port_is_no_engine(name: EngineName) -> None:
+    report = await probed(name, {})
+
+    assert report.error == "The engine does not answer its API: it answered HTTP 404."
