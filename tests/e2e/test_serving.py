@@ -81,7 +81,7 @@ def test_bad_image_leaves_the_old_revision_serving_and_says_so(world: World, sou
     )
     world.until_ready("inferencepool", "cpp")
     bad = {"image": "localhost/paddock/absent:1"}
-    world.apply(inference_pool("cpp", "LlamaCpp", "tiny", engine=bad))
+    world.apply(inference_pool("cpp", "LlamaCpp", "tiny", departs=bad))
     world.until_reason("inferencepool", "cpp", "ImagePullFailed")
     assert world.chat("cpp", "tiny")["choices"]
     world.apply(inference_pool("cpp", "LlamaCpp", "tiny"))

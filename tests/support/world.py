@@ -139,7 +139,7 @@ def local_model(name: str, source: str, **spec: Any) -> Manifest:
 
 
 def inference_pool(name: str, engine: str, *models: str, **spec: Any) -> Manifest:
-    own = {"name": engine, **spec.pop("engine", {})}
+    own = {"name": engine, **spec.pop("departs", {})}
     return {
         "apiVersion": "paddock.dev/v1alpha1",
         "kind": "InferencePool",
