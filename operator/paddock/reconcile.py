@@ -14,7 +14,8 @@ from paddock.facts import Blocked, Done, Key, Outcome, Refusal
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
-from paddock.observe.pool import Reports, observe_pool
+from paddock.observe.pool import observe_pool
+from paddock.observe.proofs import Proofs
 from paddock.plan.model import ModelPlan, plan_model
 from paddock.plan.pool import plan_pool
 from paddock.settings import Settings
@@ -37,7 +38,7 @@ class Conductor:
     ) -> None:
         self._cluster, self._cache, self._settings = cluster, cache, settings
         self._clock, self._client = clock, client
-        self._reports: dict[str, Reports] = {}
+        self._proofs: dict[Key, Proofs] = {}
 
     async def __call__(self, key: Key) -> Outcome:
         """Run one pass over the object of a key; an object that is gone is done."""
@@ -109,11 +110,12 @@ class Conductor:
     async def _reconcile_pool(self, key: Key) -> Outcome:
         pool = self._pool(key)
         if pool is None:
+            self._proofs.pop(key, Proofs()).forget()
             return Done()
-        known = self._reports.setdefault(pool.metadata.uid, {})
+        proofs = self._proofs.setdefault(key, Proofs())
         with span("observe"):
             facts = await observe_pool(
-                pool, self._cluster, self._cache, self._clock, self._client, known
+                pool, self._cluster, self._cache, self._clock, self._client, proofs
             )
         plan = plan_pool(facts, self._settings)
         with span("apply"):

@@ -1,6 +1,5 @@
 """Everything a pass over an InferencePool decides on, gathered: reads only."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import httpx
@@ -15,11 +14,12 @@ from paddock.kube.cluster import Cluster
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.observe.model import observe_events
 from paddock.observe.objects import deployment_fact, pod_fact
+from paddock.observe.proofs import Ask, Proofs
 from paddock.observe.raw import text
 from paddock.wire import Manifest
 
-Reports = dict[str, tuple[tuple[ExpectedModel, ...], EngineReport]]
-"""By pod uid: what was expected, and what the pod answered to that."""
+_LEAST_LOAD_SECONDS, _LOAD_BYTES_PER_SECOND = 60.0, 50_000_000
+"""How long a first token may take: reading the weights from a slow disk, and a minute."""
 
 
 async def observe_pool(
@@ -28,9 +28,9 @@ async def observe_pool(
     cache: Cache,
     clock: Clock,
     client: httpx.AsyncClient,
-    known: Reports,
+    proofs: Proofs,
 ) -> PoolFacts:
-    """Return the facts about one InferencePool; `known` keeps what engines already proved."""
+    """Return the facts about one InferencePool; `proofs` keeps what its engines have proven."""
     metadata = pool.metadata
     children = list(cache.children_of(metadata.uid))
     manifests = {(str(child["kind"]), text(child, "metadata", "name") or ""): child
@@ -47,7 +47,9 @@ async def observe_pool(
         models=models,
         deployment=deployment_fact(deployment) if deployment is not None else None,
         pods=pods,
-        reports=await _reports(pool, pods, models, client, known),
+        reports=await proofs.of(
+            pods, _expected(pool, models), _asker(pool, client), clock.monotonic()
+        ),
         events=await observe_events(cluster, metadata.namespace, waiting),
     )
 
@@ -70,33 +72,14 @@ def _same_names(cache: Cache, pool: InferencePool) -> Mapping[tuple[str, str], M
     return {key: manifest for key, manifest in found.items() if manifest is not None}
 
 
-async def _reports(
-    pool: InferencePool,
-    pods: Sequence[PodFact],
-    models: Mapping[str, LocalModel],
-    client: httpx.AsyncClient,
-    known: Reports,
-) -> Mapping[str, EngineReport]:
-    """Ask each ready pod that has not proven these models yet."""
-    expected = _expected(pool, models)
-    asked = [pod for pod in pods if pod.ready and pod.ip and not _is_proven(known, pod, expected)]
-    answers = await asyncio.gather(
-        *(
-            probe_engine(
-                client,
-                pool.spec.engine.name,
-                f"http://{pod.ip}:{names.ENGINE_PORT}",
-                pod.name,
-                expected,
-            )
-            for pod in asked
-        )
-    )
-    known.update((pod.uid, (expected, report)) for pod, report in zip(asked, answers, strict=True))
-    alive = {pod.uid for pod in pods}
-    for uid in [uid for uid in known if uid not in alive]:
-        del known[uid]
-    return {uid: report for uid, (_, report) in known.items()}
+def _asker(pool: InferencePool, client: httpx.AsyncClient) -> Ask:
+    """Return how one pod of this pool is asked for its proof."""
+
+    async def ask(pod: PodFact, expected: Sequence[ExpectedModel]) -> EngineReport:
+        address = f"http://{pod.ip}:{names.ENGINE_PORT}"
+        return await probe_engine(client, pool.spec.engine.name, address, pod.name, expected)
+
+    return ask
 
 
 def _expected(pool: InferencePool, models: Mapping[str, LocalModel]) -> tuple[ExpectedModel, ...]:
@@ -110,13 +93,8 @@ def _expected(pool: InferencePool, models: Mapping[str, LocalModel]) -> tuple[Ex
                 served_as=each.as_ or each.name,
                 digest=artifact.files[0].digest if artifact and whole else None,
                 generate=each.preload is not False,
+                load_seconds=_LEAST_LOAD_SECONDS
+                + (artifact.bytes if artifact else 0) / _LOAD_BYTES_PER_SECOND,
             )
         )
     return tuple(expected)
-
-
-def _is_proven(known: Reports, pod: PodFact, expected: tuple[ExpectedModel, ...]) -> bool:
-    before = known.get(pod.uid)
-    if before is None or before[0] != expected or not before[1].answering:
-        return False
-    return all(model.generated is not None for model in before[1].models)
