@@ -8,8 +8,7 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import kopf
@@ -17,6 +16,7 @@ import kopf
 from paddock import kinds, names
 from paddock.facts import Key, Kind
 from paddock.kube.cache import Cache
+from paddock.kube.credentials import Credentials
 from paddock.queue import Queue
 from paddock.routes import keys_for
 from paddock.wire import Manifest
@@ -24,13 +24,19 @@ from paddock.wire import Manifest
 _SELECTOR = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
 _SERVER_SECONDS = 300
 _SILENCE_SECONDS = 70
+_PAGE = 100
+_JOIN_SECONDS = 5.0
 
 
 class Sink(Protocol):
     """Takes events."""
 
-    def changed(self, kind: Kind, manifest: Manifest, *, listed: bool) -> None:
-        """Take an object that is there; `listed` if a list brought it, not a change."""
+    def changed(self, kind: Kind, manifest: Manifest) -> None:
+        """Take an object that changed."""
+        ...
+
+    def relisted_with(self, kind: Kind, manifest: Manifest) -> None:
+        """Take an object that a list by the watch layer brought."""
         ...
 
     def gone(self, kind: Kind, manifest: Manifest) -> None:
@@ -43,36 +49,60 @@ class Wakeups:
 
     def __init__(self, cache: Cache, queue: Queue[Key]) -> None:
         self._cache, self._queue = cache, queue
+        self.relisted = asyncio.Event()
+        """Set when a list came by watch: then deletions may have been missed."""
 
-    def changed(self, kind: Kind, manifest: Manifest, *, listed: bool) -> None:
-        """Take an object that is there; one that a list brought wakes only if it is news.
+    def changed(self, kind: Kind, manifest: Manifest) -> None:
+        """Take an object that changed.
 
         A write of our own comes back as an event with what we know already, and concerns others.
         """
-        news = self._cache.put(kind, manifest)
-        if news == "newer" or (news == "same" and not listed):
-            self.wake(kind, manifest)
+        before = self._before(kind, manifest)
+        if self._cache.put(kind, manifest) != "older":
+            self.wake(kind, manifest, before=before)
+
+    def listed(self, kind: Kind, manifest: Manifest) -> None:
+        """Take an object that is there; it wakes passes only if it is news."""
+        before = self._before(kind, manifest)
+        if self._cache.put(kind, manifest) == "newer":
+            self.wake(kind, manifest, before=before)
+
+    def relisted_with(self, kind: Kind, manifest: Manifest) -> None:
+        """Take an object that a list by the watch layer brought: deletions may be missing."""
+        self.relisted.set()
+        self.listed(kind, manifest)
 
     def gone(self, kind: Kind, manifest: Manifest) -> None:
         """Take an object that was deleted."""
         self._cache.remove(kind, manifest)
-        self.wake(kind, manifest)
+        self.wake(kind, manifest, gone=True)
 
-    def wake(self, kind: Kind, manifest: Manifest) -> None:
+    def wake(
+        self, kind: Kind, manifest: Manifest, *, before: Manifest | None = None, gone: bool = False
+    ) -> None:
         """Queue the passes an object concerns."""
-        metadata = manifest.get("metadata")
-        namespace = str(metadata.get("namespace")) if isinstance(metadata, dict) else ""
-        pools = self._cache.list(kinds.INFERENCE_POOLS, namespace)
-        models = self._cache.list(kinds.LOCAL_MODELS, namespace)
-        for key in keys_for(kind, manifest, pools, models):
+        for key in set(keys_for(kind, manifest, self._cache, before=before, gone=gone)):
             self._queue.add(key)
 
+    def _before(self, kind: Kind, manifest: Manifest) -> Manifest | None:
+        metadata = manifest.get("metadata")
+        if kind not in kinds.OWN or not isinstance(metadata, Mapping):
+            return None
+        return self._cache.get(kind, str(metadata.get("namespace")), str(metadata.get("name")))
 
-def build_registry(sink: Sink) -> kopf.OperatorRegistry:
+
+Login = Callable[[], Awaitable[Credentials]]
+
+
+def build_registry(sink: Sink, watched: Iterable[Kind], login: Login) -> kopf.OperatorRegistry:
     """Return the registry: one event handler per kind, and the login."""
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(_login)
-    for kind in (*kinds.OWN, *kinds.WATCHED_CHILDREN):
+
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's own keyword arguments
+        return connection_info(await login())
+
+    kopf.on.login(registry=registry)(log_in)
+    for kind in watched:
         handler = _handler(sink, kind)
         kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)(
             handler
@@ -80,19 +110,30 @@ def build_registry(sink: Sink) -> kopf.OperatorRegistry:
     return registry
 
 
+def connection_info(credentials: Credentials) -> kopf.ConnectionInfo:
+    """Return our credentials as kopf takes them."""
+    return kopf.ConnectionInfo(
+        server=credentials.server,
+        ca_path=credentials.ca_file,
+        insecure=not credentials.verifies,
+        certificate_path=credentials.certificate_file,
+        private_key_path=credentials.key_file,
+        scheme="Bearer" if credentials.token else None,
+        token=credentials.token,
+    )
+
+
 def _handler(sink: Sink, kind: Kind) -> Callable[..., None]:
     def on_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's own keyword arguments
         manifest = cast("Manifest", event["object"])  # kopf types values as object
         if event["type"] == "DELETED":
             sink.gone(kind, manifest)
+        elif event["type"] is None:
+            sink.relisted_with(kind, manifest)
         else:
-            sink.changed(kind, manifest, listed=event["type"] is None)
+            sink.changed(kind, manifest)
 
     return on_event
-
-
-def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own keyword arguments
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
 def build_settings() -> kopf.OperatorSettings:
@@ -106,12 +147,16 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = _SERVER_SECONDS + random.randrange(30)  # noqa: S311 - jitter
     settings.watching.client_timeout = None
     settings.watching.inactivity_timeout = _SILENCE_SECONDS
+    settings.watching.chunk_size = _PAGE
+    settings.queueing.idle_timeout = 1
     for kind in kinds.WATCHED_CHILDREN:
         settings.watching.label_selectors[kind.group, kind.plural] = _SELECTOR
     return settings
 
 
-async def watch(wakeups: Wakeups, namespace: str | None) -> None:
+async def watch(
+    wakeups: Wakeups, watched: Iterable[Kind], namespace: str | None, login: Login
+) -> None:
     """Watch until kopf ends, which a supervisor turns into another start.
 
     kopf has a thread and a loop of its own, because in the main thread it takes SIGTERM for itself
@@ -122,11 +167,15 @@ async def watch(wakeups: Wakeups, namespace: str | None) -> None:
     ended: asyncio.Future[None] = loop.create_future()
     stop = threading.Event()
 
+    async def log_in() -> Credentials:
+        asked = asyncio.run_coroutine_threadsafe(_awaited(login()), loop)
+        return await asyncio.wrap_future(asked)
+
     def body() -> None:
         try:
             asyncio.run(
                 kopf.operator(
-                    registry=build_registry(_Crossing(wakeups, loop)),
+                    registry=build_registry(_Crossing(wakeups, loop), watched, log_in),
                     settings=build_settings(),
                     standalone=True,
                     clusterwide=namespace is None,
@@ -138,11 +187,17 @@ async def watch(wakeups: Wakeups, namespace: str | None) -> None:
         except Exception as error:  # noqa: BLE001 - handed to the supervisor
             _settle(loop, ended, error)
 
-    threading.Thread(target=body, name="kopf", daemon=True).start()
+    thread = threading.Thread(target=body, name="kopf", daemon=True)
+    thread.start()
     try:
-        await ended
+        await asyncio.shield(ended)
     finally:
         stop.set()
+        await asyncio.to_thread(thread.join, _JOIN_SECONDS)
+
+
+async def _awaited(awaitable: Awaitable[Credentials]) -> Credentials:
+    return await awaitable
 
 
 class _Crossing:
@@ -151,13 +206,18 @@ class _Crossing:
     def __init__(self, wakeups: Wakeups, loop: asyncio.AbstractEventLoop) -> None:
         self._wakeups, self._loop = wakeups, loop
 
-    def changed(self, kind: Kind, manifest: Manifest, *, listed: bool) -> None:
-        self._loop.call_soon_threadsafe(
-            partial(self._wakeups.changed, kind, manifest, listed=listed)
-        )
+    def changed(self, kind: Kind, manifest: Manifest) -> None:
+        self._call(self._wakeups.changed, kind, manifest)
+
+    def relisted_with(self, kind: Kind, manifest: Manifest) -> None:
+        self._call(self._wakeups.relisted_with, kind, manifest)
 
     def gone(self, kind: Kind, manifest: Manifest) -> None:
-        self._loop.call_soon_threadsafe(self._wakeups.gone, kind, manifest)
+        self._call(self._wakeups.gone, kind, manifest)
+
+    def _call(self, take: Callable[[Kind, Manifest], None], kind: Kind, manifest: Manifest) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(take, kind, manifest)
 
 
 def _settle(

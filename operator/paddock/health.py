@@ -1,24 +1,27 @@
-"""The operator's own probes: /healthz and /readyz, and nothing else; no user's text in them."""
+"""The operator's own probes: /healthz and /readyz, and nothing else; no user's text in them.
+
+An event loop that is blocked answers neither, which is what liveness asks.
+"""
 
 from collections.abc import Callable
 
 from aiohttp import web
 
 
-def build_app(is_alive: Callable[[], bool], is_ready: Callable[[], bool]) -> web.Application:
-    """Return the probe server's application."""
+def build_app(trouble: Callable[[], str | None], standing: Callable[[], str]) -> web.Application:
+    """Return the probe server's application.
+
+    `trouble` says why this process is not ready, if it is not; `standing` is its part when it is.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
-        return _answer(is_alive())
+        return web.Response(text="ok")
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(is_ready())
+        said = trouble()
+        return web.Response(status=200 if said is None else 503, text=said or standing())
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     return app
-
-
-def _answer(good: bool) -> web.Response:  # noqa: FBT001 - the one fact the answer states
-    return web.Response(status=200 if good else 503, text="ok" if good else "not ready")

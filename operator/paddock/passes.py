@@ -1,53 +1,105 @@
-"""The workers: take a key, run its pass, decide when it comes again. Holds the one catch-all."""
+"""The workers: take a key, run its pass, decide when it comes again. Holds the one catch-all.
+
+An exception never ends a worker: it is told in the object's status, and the key comes again with
+back-off. What passes by itself (a conflict, an apiserver that is away) is told only if it lasts.
+"""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from paddock.errors import ApiError, PaddockError
-from paddock.facts import Blocked, Key, Outcome, Wait
+from paddock.errors import ApiError, ConflictError, NotFoundError, PaddockError
+from paddock.facts import Blocked, Done, Key, Outcome, Wait
 from paddock.lease import LostLeadershipError
 from paddock.queue import Queue
+from paddock.telemetry.logs import bound
 from paddock.telemetry.spans import span
 
 log = logging.getLogger("paddock.passes")
+_TOLD_AFTER = 4
+_STANDBY_SECONDS = 2.0
+_SERVER_ERROR = 500
+_TOO_MANY = 429
 
-Reconcile = Callable[[Key], Awaitable[Outcome]]
-ReportFailure = Callable[[Key, PaddockError], Awaitable[None]]
+
+class Reconciler(Protocol):
+    """What a pass does: reads, plans and writes one object's world."""
+
+    async def __call__(self, key: Key) -> Outcome:
+        """Run one pass over the object of a key."""
+        ...
+
+    async def report_failure(self, key: Key, error: PaddockError) -> None:
+        """Tell in the object's status that a pass could not be finished."""
+        ...
+
+
+class Refresh(Protocol):
+    """Reads one of our own objects live."""
+
+    async def __call__(self, key: Key) -> None:
+        """Bring what is cached of the object up to date."""
+        ...
 
 
 class Passes:
     """A fixed number of workers over one queue; `outcomes` counts how passes ended."""
 
-    def __init__(
-        self, queue: Queue[Key], reconcile: Reconcile, report_failure: ReportFailure
-    ) -> None:
-        self._queue, self._reconcile, self._report = queue, reconcile, report_failure
+    def __init__(self, queue: Queue[Key], reconcile: Reconciler, refresh: Refresh) -> None:
+        self._queue, self._reconcile, self._refresh = queue, reconcile, refresh
+        self._workers: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._draining = False
         self.outcomes: Counter[str] = Counter()
 
     async def run(self, workers: int) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(self._work())
+        """Work until cancelled; passes under way are cancelled with it."""
+        self._workers = {asyncio.create_task(self._work()) for _ in range(workers)}
+        try:
+            ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
+            for task in ended:
+                if not task.cancelled():
+                    task.result()
+        finally:
+            for task in self._workers:
+                task.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more keys, and give the passes under way this long to end."""
+        self._draining = True
+        for task in self._workers - self._busy:
+            task.cancel()
+        if self._busy:
+            await asyncio.wait(set(self._busy), timeout=seconds)
 
     async def _work(self) -> None:
-        while True:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        while not self._draining:
             key = await self._queue.take()
+            self._busy.add(task)
             try:
-                with span("pass", kind=key.plural, name=key.name, namespace=key.namespace):
-                    outcome = await self._reconcile(key)
-            except asyncio.CancelledError:
-                self._queue.done(key)
-                raise
-            except LostLeadershipError:
-                self.outcomes["dropped"] += 1
-                self._queue.done(key)
-            except Exception as error:  # noqa: BLE001 - the one catch-all: told, then tried again
-                await self._failed(key, error)
-            else:
-                self._ended(key, outcome)
+                with bound(kind=key.plural, namespace=key.namespace, name=key.name):
+                    await self._pass(key)
+            finally:
+                self._busy.discard(task)
+
+    async def _pass(self, key: Key) -> None:
+        try:
+            with span("pass", kind=key.plural, name=key.name, namespace=key.namespace):
+                outcome = await self._reconcile(key)
+        except asyncio.CancelledError:
+            self._queue.done(key, _STANDBY_SECONDS)
+            raise
+        except LostLeadershipError:
+            self.outcomes["dropped"] += 1
+            self._queue.done(key, _STANDBY_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the one catch-all: told, then tried again
+            await self._failed(key, error)
+        else:
+            self._ended(key, outcome)
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
         self.outcomes[type(outcome).__name__] += 1
@@ -56,23 +108,42 @@ class Passes:
                 self._queue.done(key, seconds)
             case Blocked():
                 self._queue.failed(key)
-            case _:
+            case Done():
                 self._queue.done(key)
 
     async def _failed(self, key: Key, error: Exception) -> None:
         """Log once, tell the user in the status, come again with back-off."""
-        self.outcomes["Failed"] += 1
-        words = {"kind": key.plural, "namespace": key.namespace, "name": key.name}
-        if isinstance(error, PaddockError):
-            log.warning("pass failed: %s", error, extra=words)
-            known = error
-        else:
-            log.error("pass failed", exc_info=error, extra=words)
-            known = PaddockError("The operator failed; its log has the details.")
-        after = error.retry_after if isinstance(error, ApiError) else None
+        passing = _passes_by_itself(error)
+        self.outcomes["Conflict" if isinstance(error, ConflictError) else "Failed"] += 1
+        if not isinstance(error, PaddockError):
+            log.error("pass failed", exc_info=error)
+        elif not passing:
+            log.warning("pass failed: %s", error)
+        told = not passing or self._queue.failures(key) + 1 >= _TOLD_AFTER
         try:
-            await self._report(key, known)
+            if isinstance(error, ConflictError | NotFoundError):
+                await self._refresh(key)
+            if told:
+                await self._reconcile.report_failure(key, _known(error))
+        except asyncio.CancelledError:
+            self._queue.done(key, _STANDBY_SECONDS)
+            raise
         except Exception as second:  # noqa: BLE001 - a pass must never end its worker
-            log.warning("status not written: %s", second, extra=words)
-        finally:
-            self._queue.failed(key, after or 0.0)
+            log.warning("status not written: %s", second)
+        after = error.retry_after if isinstance(error, ApiError) else None
+        self._queue.failed(key, after or 0.0)
+
+
+def _passes_by_itself(error: Exception) -> bool:
+    """Tell whether the error is likely gone in a moment, so that a status would only flicker."""
+    if isinstance(error, ConflictError | NotFoundError):
+        return True
+    if not isinstance(error, ApiError):
+        return False
+    return error.status in (0, _TOO_MANY) or error.status >= _SERVER_ERROR
+
+
+def _known(error: Exception) -> PaddockError:
+    if isinstance(error, PaddockError):
+        return error
+    return PaddockError("The operator failed; its log has the details.")

@@ -1,6 +1,7 @@
 """The queue of passes: each key once, never two passes of one key at a time, back-off in memory.
 
-Knows nothing of Kubernetes. One event loop, no locks.
+Knows nothing of Kubernetes. One event loop, no locks. First come, first served: a busy key cannot
+starve the others.
 """
 
 import asyncio
@@ -9,10 +10,14 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item", bound=Hashable)
+_MOST_DOUBLINGS = 30
 
 
 class Queue(Generic[_Item]):
-    """De-duplicated items; an item added during its own pass comes again after it."""
+    """De-duplicated items; an item added during its own pass comes again after it.
+
+    An item whose last pass failed comes at most once in `first` seconds, whatever adds it.
+    """
 
     def __init__(self, *, first: float, limit: float) -> None:
         self._first, self._limit = first, limit
@@ -32,14 +37,18 @@ class Queue(Generic[_Item]):
         """Return whether nothing waits for its turn and nothing is under way."""
         return not self._ready and not self._busy and not self._dirty
 
+    def failures(self, item: _Item) -> int:
+        """Return how many passes of an item failed in a row."""
+        return self._failures.get(item, 0)
+
     def add(self, item: _Item) -> None:
         """Add an item for a pass as soon as possible."""
-        self._cancel_timer(item)
         if item in self._busy:
             self._dirty.add(item)
-            return
-        self._ready[item] = None
-        self._event.set()
+        elif item in self._timers and item in self._failures:
+            self.add_after(item, self._first)
+        else:
+            self._make_ready(item)
 
     def add_after(self, item: _Item, seconds: float) -> None:
         """Add an item later, unless it is to come sooner anyhow."""
@@ -50,7 +59,7 @@ class Queue(Generic[_Item]):
         if planned is not None and planned.when() <= loop.time() + seconds:
             return
         self._cancel_timer(item)
-        self._timers[item] = loop.call_later(seconds, self._due, item)
+        self._timers[item] = loop.call_later(seconds, self._make_ready, item)
 
     async def take(self) -> _Item:
         """Wait for the next item; it is busy until `done` or `failed`."""
@@ -65,33 +74,30 @@ class Queue(Generic[_Item]):
     def done(self, item: _Item, again_after: float | None = None) -> None:
         """End an item's pass; its failures are forgotten."""
         self._failures.pop(item, None)
-        self._end(item, again_after)
+        self._busy.discard(item)
+        if item in self._dirty:
+            self._dirty.discard(item)
+            self._make_ready(item)
+        elif again_after is not None:
+            self.add_after(item, again_after)
 
     def failed(self, item: _Item, at_least: float = 0.0) -> float:
         """End an item's pass with back-off; return the seconds until it comes again."""
         count = self._failures.get(item, 0)
         self._failures[item] = count + 1
-        ceiling = min(self._limit, self._first * 2.0 ** min(count, 30))
+        ceiling = min(self._limit, self._first * 2.0 ** min(count, _MOST_DOUBLINGS))
         delay: float = max(at_least, ceiling * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-        self._end(item, delay)
+        if item in self._dirty:
+            delay = max(at_least, min(delay, self._first))
+        self._busy.discard(item)
+        self._dirty.discard(item)
+        self.add_after(item, delay)
         return delay
 
-    def forget(self, item: _Item) -> None:
-        """Drop what is remembered of an item that no longer exists."""
-        self._failures.pop(item, None)
+    def _make_ready(self, item: _Item) -> None:
         self._cancel_timer(item)
-
-    def _end(self, item: _Item, again_after: float | None) -> None:
-        self._busy.discard(item)
-        if item in self._dirty:
-            self._dirty.discard(item)
-            self.add(item)
-        elif again_after is not None:
-            self.add_after(item, again_after)
-
-    def _due(self, item: _Item) -> None:
-        self._timers.pop(item, None)
-        self.add(item)
+        self._ready[item] = None
+        self._event.set()
 
     def _cancel_timer(self, item: _Item) -> None:
         timer = self._timers.pop(item, None)

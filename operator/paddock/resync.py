@@ -1,29 +1,59 @@
-"""The backstop of the watches: complete paged lists, now and then, into the cache."""
+"""The backstop of the watches: complete paged lists, now and then, into the cache.
+
+The first complete round opens the passes. A kind that cannot be listed (its CRD is gone, our right
+to it was cut) is asked for again on its own; the others go on.
+"""
 
 import asyncio
 import logging
 import random
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol
 
 from paddock import kinds, names
-from paddock.errors import ApiError
-from paddock.facts import Key
+from paddock.errors import ApiError, GoneError, NotFoundError
+from paddock.facts import Key, Kind
 from paddock.handlers import Wakeups
-from paddock.kube.cache import Cache
-from paddock.kube.cluster import Cluster
+from paddock.kube.cache import Cache, place_of
 from paddock.queue import Queue
 from paddock.settings import Settings
+from paddock.wire import Manifest
 
 log = logging.getLogger("paddock.resync")
+ALL = (*kinds.OWN, *kinds.WATCHED_CHILDREN)
 _SELECTOR = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
-_RETRY_SECONDS = 2.0
+_PAGE = 100
+_RETRY_FIRST, _RETRY_LIMIT = 1.0, 10.0
+_HINT_SECONDS = 2.0
+_GONE_AFTER = 2
+
+
+class Reader(Protocol):
+    """Reads objects live."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """Return the live object, or None."""
+        ...
+
+    def pages(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 500,
+    ) -> AsyncIterator[Sequence[Manifest]]:
+        """Yield all objects page by page."""
+        ...
 
 
 class Resync:
-    """Lists every kind; the first complete round opens the passes."""
+    """Lists every kind now and then, and at once when the watch layer lost its place."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Reader,
         cache: Cache,
         queue: Queue[Key],
         wakeups: Wakeups,
@@ -31,32 +61,123 @@ class Resync:
     ) -> None:
         self._cluster, self._cache, self._queue = cluster, cache, queue
         self._wakeups, self._settings = wakeups, settings
+        self._absent: dict[Kind, int] = {}
+        self.failing: dict[Kind, str] = {}
         self.synced = asyncio.Event()
+        self.changed = asyncio.Event()
+        """Set when a kind can be listed again, or no longer."""
+
+    @property
+    def watchable(self) -> tuple[Kind, ...]:
+        """Return the kinds that answered when they were listed last."""
+        return tuple(kind for kind in ALL if kind not in self.failing)
 
     async def run(self) -> None:
         """List until cancelled."""
+        loop = asyncio.get_running_loop()
+        await self._round(ALL)
+        due, pause = loop.time() + self._period(), _RETRY_FIRST
         while True:
-            try:
-                await self.once()
-                self.synced.set()
-                delay = self._settings.delays.resync * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
-            except ApiError as error:
-                log.warning("lists not complete: %s", error)
-                delay = _RETRY_SECONDS
-            await asyncio.sleep(delay)
+            left = due - loop.time()
+            hinted = await self._hinted(min(left, _jittered(pause)) if self.failing else left)
+            pause = min(_RETRY_LIMIT, pause * 2) if self.failing else _RETRY_FIRST
+            if hinted or loop.time() >= due:
+                await self._round(ALL)
+                due = loop.time() + self._period()
+                if not hinted:
+                    self.wake_all()
+            else:
+                await self._round(tuple(self.failing))
 
-    async def once(self) -> None:
-        """List every kind once and queue a pass for every object of ours."""
-        for kind in (*kinds.OWN, *kinds.WATCHED_CHILDREN):
-            selector = "" if kind in kinds.OWN else _SELECTOR
-            listed = await self._cluster.list(
-                kind, self._settings.namespace, label_selector=selector
-            )
-            for manifest in self._cache.replace_all(kind, listed):
-                self._wakeups.wake(kind, manifest)
+    def _period(self) -> float:
+        return self._settings.delays.resync * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+
+    async def _hinted(self, seconds: float) -> bool:
+        """Wait this long; return early where the watch layer listed, once that has settled."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wakeups.relisted.wait()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(_HINT_SECONDS)
+        self._wakeups.relisted.clear()
+        return True
+
+    def wake_all(self) -> None:
+        """Queue a pass for every object of ours."""
         for kind in kinds.OWN:
-            for manifest in self._cache.list(kind):
-                metadata = manifest["metadata"]
-                if isinstance(metadata, dict):
-                    place, name = str(metadata["namespace"]), str(metadata["name"])
-                    self._queue.add(Key(kind.plural, place, name))
+            for namespace, name in self._cache.names(kind):
+                self._queue.add(Key(kind.plural, namespace, name))
+
+    async def refresh(self, key: Key) -> None:
+        """Read one of our own objects live and keep what is found."""
+        kind = next(each for each in kinds.OWN if each.plural == key.plural)
+        live = await self._cluster.get(kind, key.namespace, key.name)
+        known = self._cache.get(kind, key.namespace, key.name)
+        if live is not None:
+            self._wakeups.changed(kind, live)
+        elif known is not None:
+            self._wakeups.gone(kind, known)
+
+    async def _round(self, chosen: Iterable[Kind]) -> None:
+        before = self.watchable
+        for kind in chosen:
+            await self._list(kind)
+        if self._cache.synced and not self.synced.is_set():
+            self.wake_all()
+            self.synced.set()
+        if self.watchable != before:
+            self.changed.set()
+
+    async def _list(self, kind: Kind) -> None:
+        """List one kind completely; a trouble is said once and kept."""
+        try:
+            await self._replace(kind)
+        except ApiError as error:
+            if self.failing.get(kind) != str(error):
+                log.warning("not listed: %s", error, extra={"resource": kind.plural})
+            self.failing[kind] = str(error)
+            if isinstance(error, NotFoundError) and kind in kinds.OWN:
+                self._count_absent(kind)
+            return
+        self._absent.pop(kind, None)
+        if self.failing.pop(kind, None) is not None:
+            log.info("listed again", extra={"resource": kind.plural})
+
+    def _count_absent(self, kind: Kind) -> None:
+        """Believe that a kind is not there only when it was said twice: then so are its objects."""
+        self._absent[kind] = self._absent.get(kind, 0) + 1
+        if self._absent[kind] >= _GONE_AFTER:
+            for manifest in self._cache.replace_all(kind, (), namespace=self._settings.namespace):
+                self._wakeups.wake(kind, manifest, gone=True)
+
+    async def _replace(self, kind: Kind) -> None:
+        """Put every page as it comes, then forget what none of them held."""
+        selector = "" if kind in kinds.OWN else _SELECTOR
+        namespace = self._settings.namespace
+        for attempt in range(_GONE_AFTER + 1):
+            since, present = self._cache.moment, set[tuple[str, str]]()
+            try:
+                async for page in self._cluster.pages(
+                    kind, namespace, label_selector=selector, limit=_PAGE
+                ):
+                    present |= self._put(kind, page)
+            except GoneError:
+                if attempt == _GONE_AFTER:
+                    raise
+                continue
+            lost = self._cache.prune(kind, present, since=since, namespace=namespace)
+            for manifest in lost:
+                self._wakeups.wake(kind, manifest, gone=True)
+            return
+
+    def _put(self, kind: Kind, page: Iterable[Manifest]) -> set[tuple[str, str]]:
+        found = set()
+        for manifest in page:
+            self._wakeups.listed(kind, manifest)
+            found.add(place_of(manifest))
+        return found
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter

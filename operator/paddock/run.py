@@ -4,102 +4,165 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Callable
 
 import httpx
 from aiohttp import web
 
-from paddock import kinds
 from paddock.clock import Clock, SystemClock
 from paddock.facts import Key
 from paddock.handlers import Wakeups, watch
 from paddock.health import build_app
 from paddock.kube.cache import Cache
+from paddock.kube.cluster import Cluster
 from paddock.kube.real import RealCluster, connect
 from paddock.lease import LeaderGate, Lease
-from paddock.passes import Passes
+from paddock.passes import Passes, Reconciler
 from paddock.queue import Queue
 from paddock.reconcile import Conductor
-from paddock.resync import Resync
+from paddock.resync import ALL, Resync
+from paddock.routes import index_of
 from paddock.settings import Settings
 from paddock.supervisor import Supervisor
 
 log = logging.getLogger("paddock")
+_LAST_SECONDS = 4.0
+"""What the shutdown keeps for everything after the passes."""
+
+BuildReconciler = Callable[[Cluster, Cache], Reconciler]
 
 
 class Operator:
     """All parts of one operator process."""
 
     def __init__(
-        self, settings: Settings, cluster: RealCluster, gate: LeaderGate, clock: Clock
+        self,
+        settings: Settings,
+        cluster: RealCluster,
+        gate: LeaderGate,
+        clock: Clock,
+        build: BuildReconciler,
     ) -> None:
         delays = settings.delays
         self.settings, self.cluster = settings, cluster
-        self.cache = Cache((*kinds.OWN, *kinds.WATCHED_CHILDREN))
+        self.cache = Cache(ALL, index_of)
         self.queue: Queue[Key] = Queue(first=delays.backoff_first, limit=delays.backoff_limit)
         self.wakeups = Wakeups(self.cache, self.queue)
         self.resync = Resync(cluster, self.cache, self.queue, self.wakeups, settings)
-        self.client = httpx.AsyncClient(timeout=delays.engine_timeout, trust_env=False)
-        self.conductor = Conductor(cluster, self.cache, settings, clock, self.client)
-        self.passes = Passes(self.queue, self.conductor, self.conductor.report_failure)
+        self.passes = Passes(self.queue, build(cluster, self.cache), self.resync.refresh)
         self.supervisor = Supervisor(
             clock, first=delays.supervisor_first, limit=delays.supervisor_limit
         )
         self.lease = Lease(cluster, clock, settings)
         gate.lease = self.lease
 
-    async def run(self) -> None:
-        """Run until cancelled."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until told to stop; a part that ends by itself ends the process with its error."""
         runner = await self._serve_probes()
+        parts: list[asyncio.Task[None]] = [
+            asyncio.create_task(part)
+            for part in (
+                self.resync.run(),
+                self.supervisor.run(self._watch),
+                self._lead(),
+                self._work(),
+            )
+        ]
+        stopping = asyncio.create_task(stop.wait())
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.resync.run())
-                group.create_task(self.supervisor.run(self._watch))
-                group.create_task(self.lease.run())
-                group.create_task(self._work())
+            await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done():
+                    part.result()
         finally:
+            stopping.cancel()
+            await self._end(parts)
             await runner.cleanup()
-            await self.client.aclose()
             await self.cluster.close()
 
+    async def _end(self, parts: list[asyncio.Task[None]]) -> None:
+        """Let passes under way end, then everything else; give the Lease up last."""
+        await self.passes.drain(max(0.0, self.settings.delays.shutdown - _LAST_SECONDS))
+        for part in parts:
+            part.cancel()
+        await self.lease.release()
+        await asyncio.wait(parts, timeout=1)
+
     async def _watch(self) -> None:
-        """Run kopf once the kinds are known to the apiserver."""
+        """Run kopf over the kinds that can be listed, until it ends or these kinds change."""
         await self.resync.synced.wait()
-        await watch(self.wakeups, self.settings.namespace)
+        self.resync.changed.clear()
+        watching = asyncio.create_task(
+            watch(
+                self.wakeups,
+                self.resync.watchable,
+                self.settings.namespace,
+                self.cluster.credentials,
+            )
+        )
+        changed = asyncio.create_task(self.resync.changed.wait())
+        try:
+            await asyncio.wait({watching, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+        finally:
+            for task in (watching, changed):
+                task.cancel()
+            await asyncio.wait({watching, changed})
+
+    async def _lead(self) -> None:
+        """Contend for the Lease once this process could act as the leader."""
+        await self.resync.synced.wait()
+        await self.lease.run()
 
     async def _work(self) -> None:
         """Run passes while leading; standing by, the queue only collects."""
-        await self.resync.synced.wait()
         while True:
             await self.lease.leading.wait()
+            self.resync.wake_all()
             passes = asyncio.create_task(self.passes.run(self.settings.concurrency))
             lost = asyncio.create_task(self.lease.lost.wait())
             try:
                 await asyncio.wait({passes, lost}, return_when=asyncio.FIRST_COMPLETED)
+                if passes.done():
+                    passes.result()
             finally:
                 lost.cancel()
                 passes.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await passes
-            await self.resync.once()
 
     async def _serve_probes(self) -> web.AppRunner:
-        app = build_app(lambda: True, self.resync.synced.is_set)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(build_app(self._trouble, self._standing), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, port=self.settings.health_port).start()
         return runner
 
+    def _trouble(self) -> str | None:
+        if not self.resync.synced.is_set():
+            return "not synced"
+        absent = sorted(kind.plural for kind in self.resync.failing)
+        return f"cannot list {', '.join(absent)}" if absent else None
 
-async def run_operator(settings: Settings, kubeconfig: str | None = None) -> None:
-    """Run the operator until SIGTERM or SIGINT."""
-    clock = SystemClock()
+    def _standing(self) -> str:
+        return "leader" if self.lease.is_held else "standby"
+
+
+async def run_operator(
+    settings: Settings, kubeconfig: str | None = None, build: BuildReconciler | None = None
+) -> None:
+    """Run the operator until SIGTERM or SIGINT; `build` replaces what a pass does."""
+    clock, stop = SystemClock(), asyncio.Event()
     gate = LeaderGate(clock, settings.writes_per_second)
-    lease_cluster = await connect(kubeconfig, gate=gate)
-    operator = Operator(settings, lease_cluster, gate, clock)
-    running = asyncio.create_task(operator.run())
+    cluster = await connect(kubeconfig, gate=gate)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+        loop.add_signal_handler(number, stop.set)
+    async with httpx.AsyncClient(timeout=settings.delays.engine_timeout, trust_env=False) as client:
+
+        def conductor(cluster: Cluster, cache: Cache) -> Reconciler:
+            return Conductor(cluster, cache, settings, clock, client)
+
+        operator = Operator(settings, cluster, gate, clock, build or conductor)
+        await operator.run(stop)
     log.info("ended")

@@ -1,7 +1,6 @@
 """`paddock operator`: the operator process; its settings come from options or the environment."""
 
 import asyncio
-import logging
 import os
 import socket
 
@@ -9,6 +8,7 @@ import click
 
 from paddock.run import run_operator
 from paddock.settings import Images, Settings, SourcePolicy
+from paddock.telemetry.logs import configure
 
 
 @click.command("operator", context_settings={"auto_envvar_prefix": "PADDOCK"})
@@ -44,11 +44,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     kubeconfig: str | None,
 ) -> None:
     """Run the operator until it is told to end."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("kopf", "httpx", "asyncio", "aiohttp"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    if kubeconfig is not None:
-        os.environ["KUBECONFIG"] = kubeconfig  # kopf's login reads it
+    configure()
     settings = Settings(
         namespace=namespace,
         operator_namespace=operator_namespace,

@@ -6,16 +6,13 @@ apiserver's own message.
 
 import asyncio
 import json
-import ssl
-from collections import Counter
-from collections.abc import Mapping
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
-from kubernetes.aio.config.config_exception import ConfigException
 
 from paddock import names
 from paddock.errors import (
@@ -27,14 +24,23 @@ from paddock.errors import (
     NotFoundError,
 )
 from paddock.facts import Kind
-from paddock.kinds import BY_KIND
+from paddock.kinds import BY_KIND, LEASES
 from paddock.kube.cluster import Propagation
+from paddock.kube.credentials import (
+    Credentials,
+    authorization_of,
+    credentials_of,
+    load_credentials,
+)
+from paddock.kube.meter import Meter
 from paddock.wire import Json, Manifest
 
 PAGE = 500
-_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+_CONNECT_SECONDS, _TOTAL_SECONDS = 5.0, 30.0
 _READ_TRIES = 3
-_READ_PAUSE = 0.5
+_READ_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_CONNECTIONS = 16
+_UNAUTHORIZED = 401
 _ERRORS = {403: ForbiddenError, 404: NotFoundError, 409: ConflictError, 410: GoneError,
            400: InvalidError, 422: InvalidError}  # fmt: skip
 _RETRIED = frozenset({0, 429, 500, 502, 503, 504})
@@ -45,22 +51,36 @@ _JSON_PATCH = "application/json-patch+json"
 class WriteGate(Protocol):
     """Stands before every write: waits for its turn, or refuses it."""
 
-    async def __call__(self) -> None:
-        """Return when the write may go; raise when it may not."""
+    async def __call__(self) -> float:
+        """Return the seconds within which the write must end; raise when it may not begin."""
         ...
 
 
 class RealCluster:
-    """Requests of one user to one apiserver; `requests` counts them by verb."""
+    """Requests of one user to one apiserver; `meter` counts them.
 
-    def __init__(self, client: ApiClient, gate: WriteGate | None = None) -> None:
-        self._client = client
-        self._gate = gate
-        self.requests: Counter[str] = Counter()
+    `reload` reads the credentials anew: a projected token is replaced while we run.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        gate: WriteGate | None = None,
+        reload: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._client, self._gate, self._reload = client, gate, reload
+        self.meter = Meter()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    async def credentials(self) -> Credentials:
+        """Return what another client of the same user needs, read anew."""
+        if self._reload is not None:
+            await self._reload()
+        return await credentials_of(self._client.configuration)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Return the live object, or None where there is none (404)."""
@@ -78,35 +98,43 @@ class RealCluster:
         field_selector: str = "",
     ) -> tuple[Manifest, ...]:
         """Return all objects, read in pages; a stale page starts the list over."""
-        query = {"limit": str(PAGE), "labelSelector": label_selector,
-                 "fieldSelector": field_selector}  # fmt: skip
         for _ in range(_READ_TRIES):
+            found: list[Manifest] = []
             try:
-                return await self._pages(kind, namespace, query)
+                async for page in self.pages(
+                    kind, namespace, label_selector=label_selector, field_selector=field_selector
+                ):
+                    found += page
             except GoneError:
                 continue
+            return tuple(found)
         raise GoneError(410, "The list went stale three times while it was read.")
 
-    async def _pages(
-        self, kind: Kind, namespace: str | None, query: Mapping[str, str]
-    ) -> tuple[Manifest, ...]:
-        found: list[Manifest] = []
-        position = ""
+    async def pages(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = PAGE,
+    ) -> AsyncIterator[Sequence[Manifest]]:
+        """Yield all objects page by page; raise GoneError where the list must start over."""
+        query = {"limit": str(limit), "labelSelector": label_selector,
+                 "fieldSelector": field_selector}  # fmt: skip
+        sent = {key: value for key, value in query.items() if value}
         while True:
-            sent = {key: value for key, value in query.items() if value}
-            if position:
-                sent["continue"] = position
             page = await self._read(f"{_path(kind, namespace)}?{urlencode(sent)}")
             items, metadata = page.get("items"), page.get("metadata")
-            found.extend(
+            yield [
                 {"apiVersion": kind.api_version, "kind": kind.kind, **item}
                 for item in (items if isinstance(items, list) else ())
                 if isinstance(item, dict)
-            )
+            ]
             following = metadata.get("continue") if isinstance(metadata, dict) else None
             if not isinstance(following, str) or not following:
-                return tuple(found)
-            position = following
+                return
+            sent["continue"] = following
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply the object as our field manager, forced; return the live object."""
@@ -172,14 +200,17 @@ class RealCluster:
             return await self._write("PATCH", path, patch, _JSON_PATCH)
         except NotFoundError:
             return None
+        except InvalidError as error:  # how the apiserver words a failed test
+            raise ConflictError(409, "The object changed before its finalizers did.") from error
 
     async def create(self, kind: Kind, namespace: str, body: Manifest) -> Manifest:
         """Create an object (Lease, Event)."""
-        return await self._send("POST", _path(kind, namespace), body)
+        return await self._write("POST", _path(kind, namespace), body, ungated=kind == LEASES)
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Manifest) -> Manifest:
         """Replace an object whose body carries its resourceVersion (Lease)."""
-        return await self._send("PUT", _path(kind, namespace, name), body)
+        path = _path(kind, namespace, name)
+        return await self._write("PUT", path, body, ungated=kind == LEASES)
 
     async def _read(self, path: str) -> Manifest:
         for attempt in range(_READ_TRIES):
@@ -188,37 +219,65 @@ class RealCluster:
             except ApiError as error:
                 if error.status not in _RETRIED or attempt == _READ_TRIES - 1:
                     raise
-                await asyncio.sleep(error.retry_after or _READ_PAUSE * 2**attempt)
+                pause = error.retry_after or _READ_PAUSE * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+                if pause > _LONGEST_PAUSE:
+                    raise
+                await asyncio.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
     async def _write(
-        self, method: str, path: str, body: Json, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Json,
+        content_type: str = "application/json",
+        *,
+        ungated: bool = False,
     ) -> Manifest:
-        if self._gate is not None:
-            await self._gate()
-        return await self._send(method, path, body, content_type)
+        """Send a write once; the Lease's own writes pass by the gate that it holds open."""
+        seconds = _TOTAL_SECONDS
+        if self._gate is not None and not ungated:
+            seconds = min(seconds, await self._gate())
+        return await self._send(method, path, body, content_type, seconds)
 
     async def _send(
-        self, method: str, path: str, body: Json, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Json,
+        content_type: str = "application/json",
+        seconds: float = _TOTAL_SECONDS,
     ) -> Manifest:
-        self.requests[method] += 1
-        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        """Send a request; one that is refused as unauthorised was not done, and is sent again."""
+        try:
+            return await self._exchange(method, path, body, content_type, seconds)
+        except ApiError as error:
+            if error.status != _UNAUTHORIZED or self._reload is None:
+                raise
+        await self._reload()
+        return await self._exchange(method, path, body, content_type, seconds)
+
+    async def _exchange(
+        self, method: str, path: str, body: Json, content_type: str, seconds: float
+    ) -> Manifest:
+        self.meter.requests[method] += 1
         configuration = self._client.configuration
-        bearer = (await configuration.auth_settings()).get("BearerToken")
-        if bearer is not None:
-            headers[bearer["key"]] = bearer["value"]
+        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        headers |= await authorization_of(configuration)
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(_CONNECT_SECONDS, seconds))
         try:
             answer = await self._client.rest_client.request(
                 method,
                 f"{configuration.host}{path}",
                 headers=headers,
                 body=body,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=limits,
             )
             content = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             words = f"The apiserver did not answer ({type(error).__name__})."
             raise ApiError(0, words) from error
+        self.meter.received += len(content)
         return _parsed(int(answer.status), answer.getheader("Retry-After", ""), content)
 
 
@@ -232,6 +291,7 @@ def _parsed(status: int, retry_after: str, content: bytes) -> Manifest:
     said = value.get("message") if isinstance(value, dict) else None
     message = said if isinstance(said, str) else f"The apiserver answered {status}."
     after = float(retry_after) if retry_after.isdigit() else None
+    status = status if status >= 400 else 502  # noqa: PLR2004 - a success that is no object
     raise _ERRORS.get(status, ApiError)(status, message, retry_after=after)
 
 
@@ -244,12 +304,10 @@ def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
 async def connect(kubeconfig: str | None = None, *, gate: WriteGate | None = None) -> RealCluster:
     """Return the cluster this process is to work on: a kubeconfig, or the pod's own account."""
     configuration = Configuration()
-    if kubeconfig is None:
-        try:
-            load_incluster_config(client_configuration=configuration)
-        except ConfigException:
-            await load_kube_config(client_configuration=configuration)
-    else:
-        await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    configuration.connection_pool_maxsize = 16
-    return RealCluster(ApiClient(configuration), gate)
+    configuration.connection_pool_maxsize = _CONNECTIONS
+
+    async def load() -> None:
+        await load_credentials(configuration, kubeconfig)
+
+    await load()
+    return RealCluster(ApiClient(configuration), gate=gate, reload=load)

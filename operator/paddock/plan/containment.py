@@ -80,15 +80,17 @@ def is_empty(value: Json) -> bool:
 def _contains_list(live: Json, wanted: Sequence[Json], field: str, *, whole: bool) -> bool:
     if not isinstance(live, list | tuple):
         return live is None and not wanted
-    keys = _KEYED.get(field)
-    if whole or keys is None:
+    keys = _KEYED.get(field, ())
+    wishes = {_identity(item, keys): item for item in wanted}
+    if whole or not keys or len(wishes) < len(wanted):
         same = len(live) == len(wanted)
         return same and all(
             _contains(is_, should, "", whole=True) for is_, should in zip(live, wanted, strict=True)
         )
     found = {_identity(item, keys): item for item in live}
     return all(
-        _contains(found.get(_identity(item, keys)), item, "", whole=False) for item in wanted
+        identity in found and _contains(found[identity], item, "", whole=False)
+        for identity, item in wishes.items()
     )
 
 
