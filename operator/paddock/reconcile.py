@@ -89,6 +89,7 @@ class Conductor:
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
             await self._set_finalizers(model.metadata, plan)
+        refusals = (*plan.conflicts, *refusals)
         after = status_of_model(facts, plan, refusals)
         if plan.finalizers is None or model.metadata.deletion_timestamp is None:
             await write_status(

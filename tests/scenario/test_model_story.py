@@ -8,7 +8,14 @@ import pytest
 
 from paddock import names
 from paddock.api.localmodel import LocalModel, LocalModelStatus
-from paddock.api.pull import PLAN_VARIABLE, PullFailure, PullPlan, PullReason, PullReport
+from paddock.api.pull import (
+    PLAN_VARIABLE,
+    PullFailure,
+    PullPlan,
+    PullReason,
+    PullReport,
+    Upstream,
+)
 from paddock.facts import (
     Apply,
     Children,
@@ -31,7 +38,7 @@ SETTINGS = Settings()
 
 
 def facts_of(subject: LocalModel, **more: Any) -> ModelFacts:
-    return ModelFacts(model=subject, now=NOW, **more)
+    return ModelFacts(model=subject, **{"now": NOW, **more})
 
 
 def job_of(subject: LocalModel, **more: Any) -> JobFact:
@@ -98,11 +105,11 @@ def test_running_pull_is_left_alone_and_watched() -> None:
 def test_finished_pull_makes_the_model_ready_and_costs_nothing_more() -> None:
     subject = model()
     children = with_claim(plan_model(facts_of(subject), SETTINGS))
-    job = job_of(subject, complete=True, result=result_text())
+    job = job_of(subject, complete=True, result=result_text(), finished_at=NOW)
     facts = facts_of(subject, children=children, jobs=(job,))
     plan = plan_model(facts, SETTINGS)
     assert plan.changes == ()
-    assert plan.outcome == Done()
+    assert plan.outcome == Wait(SETTINGS.delays.upstream_check)
     status = told(facts, plan)
     assert condition(status, "Ready") == ("True", "Ready")
     assert status.artifact is not None
@@ -307,3 +314,77 @@ def test_credentials_are_mounted_and_never_in_the_plan() -> None:
     ]
     assert pod["automountServiceAccountToken"] is False
     assert SOURCE in pod["containers"][0]["env"][0]["value"]
+
+
+def check_job(subject: LocalModel, upstream: Upstream | None, **more: Any) -> JobFact:
+    text = PullReport(upstream=upstream).model_dump_json(by_alias=True) if upstream else None
+    return JobFact(
+        name="tiny-check",
+        uid="check-uid",
+        resource_version="11",
+        plan_hash=attempt_hash(subject),
+        purpose="check",
+        result=text,
+        **more,
+    )
+
+
+def pulled(subject: LocalModel, **more: Any) -> JobFact:
+    return job_of(subject, complete=True, result=result_text(), finished_at=NOW, **more)
+
+
+def test_source_is_asked_again_only_after_its_time() -> None:
+    subject = model()
+    facts = facts_of(subject, jobs=(pulled(subject),))
+    assert "Job" not in applied(plan_model(facts, SETTINGS))
+    later = replace(facts, now=NOW + timedelta(seconds=SETTINGS.delays.upstream_check))
+    assert "Job" in applied(plan_model(later, SETTINGS))
+
+
+def test_old_answer_is_asked_for_anew_after_its_time() -> None:
+    subject = model()
+    check = check_job(subject, Upstream(digest=DIGEST), complete=True, finished_at=NOW)
+    facts = facts_of(subject, jobs=(pulled(subject), check))
+    later = replace(facts, now=NOW + timedelta(seconds=SETTINGS.delays.upstream_check))
+    (change,) = [c for c in plan_model(later, SETTINGS).changes if isinstance(c, Delete)]
+    assert change.uid == "check-uid"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "expected"),
+    [
+        (Upstream(digest=DIGEST), ("True", "UpToDate")),
+        (Upstream(digest=OTHER_DIGEST), ("False", "UpstreamChanged")),
+        (Upstream(revision="unknown here"), ("Unknown", "NotChecked")),
+        (None, ("Unknown", "NotChecked")),
+    ],
+)
+def test_pinned_model_shows_drift_and_stays_ready(
+    upstream: Upstream | None, expected: tuple[str, str]
+) -> None:
+    subject = model()
+    check = check_job(subject, upstream, complete=True, finished_at=NOW)
+    facts = facts_of(subject, jobs=(pulled(subject), check))
+    plan = plan_model(facts, SETTINGS)
+    assert not any(isinstance(change, Delete) for change in plan.changes)
+    status = told(facts, plan)
+    assert condition(status, "UpToDate") == expected
+    assert condition(status, "Ready") == ("True", "Ready")
+
+
+def test_tracked_model_is_pulled_again_to_the_digest_its_source_has_now() -> None:
+    subject = model(ready=True, updatePolicy="Track")
+    check = check_job(subject, Upstream(digest=OTHER_DIGEST), complete=True, finished_at=NOW)
+    facts = facts_of(subject, jobs=(pulled(subject), check))
+    (change,) = [c for c in plan_model(facts, SETTINGS).changes if isinstance(c, Delete)]
+    assert change.uid == "job-uid"
+    again = plan_model(replace(facts, jobs=(check,)), SETTINGS)
+    assert pull_plan(again).digest == OTHER_DIGEST
+
+
+def test_source_named_by_its_digest_is_never_asked() -> None:
+    subject = model(source=f"oci://registry.example.com/models/tiny@{DIGEST}")
+    facts = facts_of(subject, jobs=(pulled(subject),), now=NOW + timedelta(days=30))
+    plan = plan_model(facts, SETTINGS)
+    assert "Job" not in applied(plan)
+    assert condition(told(facts, plan), "UpToDate") == ("True", "UpToDate")

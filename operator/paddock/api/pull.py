@@ -86,10 +86,18 @@ class PullFailure(Record):
     retry: bool
 
 
+class Upstream(Record):
+    """What the source offers now; a digest where it tells one, else a version to compare."""
+
+    digest: str | None = None
+    revision: str | None = None
+
+
 class PullReport(Record):
-    """The termination message: exactly one of the two."""
+    """The termination message: exactly one of the three."""
 
     result: PullResult | None = None
+    upstream: Upstream | None = None
     failure: PullFailure | None = None
 
 

@@ -3,17 +3,18 @@
 Pure: facts in, a ModelPlan out. `status.model` words what is decided here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from paddock import kinds, names
 from paddock.api.localmodel import Artifact, LocalModel, ModelEffective, Pull, Storage
 from paddock.api.pull import PullFailure, PullReason, PullReport, PullResult
 from paddock.api.source import ClaimSource, Source, SourceError, parse_source
-from paddock.facts import Apply, Change, Delete, Done, JobFact, ModelFacts, Outcome, Wait
-from paddock.plan.changes import plan_changes
+from paddock.facts import Apply, Change, Delete, Done, JobFact, ModelFacts, Outcome, Refusal, Wait
+from paddock.plan.changes import ChangePlan, plan_changes
 from paddock.plan.claim import DEFAULT_ACCESS_MODES, DEFAULT_SIZE, build_claim
 from paddock.plan.pull_job import (
+    CHECK,
     DEFAULT_DEADLINE,
     DEFAULT_PARALLELISM,
     FREE,
@@ -21,13 +22,14 @@ from paddock.plan.pull_job import (
     attempt_hash,
     build_free_job,
     build_pull_job,
+    pull_hash,
 )
 from paddock.plan.quantity import bytes_of
+from paddock.plan.upstream import UpstreamPlan, plan_upstream
 from paddock.settings import Settings
-from paddock.wire import Manifest
 
 RETAIN, DELETE = "Retain", "Delete"
-PINNED = "Pinned"
+PINNED, TRACK = "Pinned", "Track"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class ModelPlan:
     artifact: Artifact | None = None
     """What is in the store, if it is there."""
     failure: PullFailure | None = None
+    upstream: UpstreamPlan = field(default_factory=UpstreamPlan)
+    conflicts: tuple[Refusal, ...] = ()
     finalizers: tuple[str, ...] | None = None
     """The finalizers to have, if they must change."""
 
@@ -100,46 +104,62 @@ def _shares_claim(facts: ModelFacts) -> bool:
 def _plan_pull(
     facts: ModelFacts, settings: Settings, claim: str, effective: ModelEffective
 ) -> ModelPlan:
-    model = facts.model
-    wanted = build_pull_job(
-        model,
-        settings,
-        claim=claim,
-        locked_digest=_locked_digest(model),
-        max_bytes=_max_bytes(facts),
-    )
-    name = names.pull_job_name(model.metadata.name, _hash_in(wanted))
+    name = names.pull_job_name(facts.model.metadata.name, pull_hash(facts.model, claim))
     job = next((each for each in facts.jobs if each.name == name), None)
-    claim_changes = _claim_changes(facts, effective)
+    claims = _claim_changes(facts, effective)
     stale = tuple(
         _delete_job(facts, each)
         for each in facts.jobs
         if each.purpose == PULL and each.name != name and not each.deleting
     )
-    finalizers = _finalizers(facts, effective)
-    if job is None:
-        return ModelPlan(
-            claim, effective, (*stale, *claim_changes, Apply(wanted)), finalizers=finalizers
-        )
-    report = _report(job)
-    artifact, failure = _artifact(model, job, report), report.failure or _job_failure(job)
-    changes, outcome = _after(facts, settings, job, artifact, failure)
-    return ModelPlan(
+    before = (*stale, *claims.changes)
+    base = ModelPlan(
         claim,
         effective,
-        (*stale, *claim_changes, *changes),
-        outcome,
+        conflicts=claims.refusals,
+        finalizers=_finalizers(facts, effective),
+    )
+    if job is None:
+        wanted = build_pull_job(
+            facts.model,
+            settings,
+            claim=claim,
+            locked_digest=_expected_digest(facts, effective),
+            max_bytes=_max_bytes(facts),
+        )
+        return replace(base, changes=(*before, Apply(wanted)))
+    report = _report(job)
+    artifact, failure = _artifact(facts.model, job, report), report.failure or _job_failure(job)
+    changes, outcome = _after(facts, settings, job, artifact, failure)
+    plan = replace(
+        base,
+        changes=(*before, *changes),
+        outcome=outcome,
         job=job,
         artifact=artifact,
         failure=failure if job.failed else None,
-        finalizers=finalizers,
     )
+    return plan if artifact is None else _with_upstream(plan, facts, settings, job, artifact)
 
 
-def _hash_in(job: Manifest) -> str:
-    metadata = job["metadata"]
-    name = metadata["name"] if isinstance(metadata, dict) else ""
-    return str(name).rpartition("-")[2]
+def _with_upstream(
+    plan: ModelPlan, facts: ModelFacts, settings: Settings, job: JobFact, artifact: Artifact
+) -> ModelPlan:
+    """Ask the source now and then; a tracked model is pulled again when it has changed."""
+    upstream = plan_upstream(facts, settings, job, artifact)
+    changes, outcome = upstream.changes, upstream.outcome
+    if upstream.drift == "changed" and plan.effective.update_policy == TRACK:
+        changes, outcome = (_delete_job(facts, job),), Wait(settings.delays.progress_poll)
+    return replace(plan, changes=(*plan.changes, *changes), outcome=outcome, upstream=upstream)
+
+
+def _expected_digest(facts: ModelFacts, effective: ModelEffective) -> str | None:
+    """Return the digest a new pull must have: the locked one, or what a tracked source has now."""
+    if effective.update_policy != TRACK:
+        return _locked_digest(facts.model)
+    reports = [_report(each) for each in facts.jobs if each.purpose == CHECK]
+    known = [report.upstream.digest for report in reports if report.upstream is not None]
+    return known[0] if known else None
 
 
 def _after(
@@ -175,12 +195,12 @@ def _rest(
     return (due - facts.now).total_seconds()
 
 
-def _claim_changes(facts: ModelFacts, effective: ModelEffective) -> tuple[Change, ...]:
+def _claim_changes(facts: ModelFacts, effective: ModelEffective) -> ChangePlan:
     storage = facts.model.spec.storage or Storage()
     if storage.claim_name is not None:
-        return ()
+        return ChangePlan()
     owned = effective.retain == DELETE and not facts.siblings
-    return plan_changes([build_claim(facts.model, owned=owned)], facts.children).changes
+    return plan_changes([build_claim(facts.model, owned=owned)], facts.children)
 
 
 def _max_bytes(facts: ModelFacts) -> int | None:

@@ -20,7 +20,7 @@ from paddock.plan.pod import (
 from paddock.settings import Settings, SourcePolicy
 from paddock.wire import Json, Manifest
 
-PULL, FREE = "pull", "free"
+PULL, CHECK, FREE = "pull", "check", "free"
 DEFAULT_PARALLELISM = 8
 DEFAULT_DEADLINE = 86_400
 _RETRIES = 3
@@ -57,17 +57,7 @@ def build_pull_job(
     max_bytes: int | None,
 ) -> Manifest:
     """Build the Job that brings the model into the claim."""
-    plan = PullPlan(
-        model=model.metadata.name,
-        source=model.spec.source,
-        quantization=model.spec.quantization,
-        max_bytes=max_bytes,
-        digest=model.spec.digest or locked_digest,
-        parallelism=(model.spec.pull or Pull()).parallelism or DEFAULT_PARALLELISM,
-        access=_access(settings.source),
-        modelfile=model.spec.modelfile,
-    )
-    text = plan.model_dump_json(by_alias=True, exclude_none=True)
+    text = _plan_text(model, settings, model.spec.digest or locked_digest, max_bytes)
     container: dict[str, Json] = {
         "name": PULL,
         "image": settings.images.operator,
@@ -94,6 +84,43 @@ def build_pull_job(
             *_credential_volumes(model),
         ],
     )
+
+
+def build_check_job(model: LocalModel, settings: Settings, max_bytes: int | None) -> Manifest:
+    """Build the Job that asks the source what it offers now; it mounts no store."""
+    container: dict[str, Json] = {
+        "name": CHECK,
+        "image": settings.images.operator,
+        "command": [*_PROGRAM, "check"],
+        "env": [{"name": PLAN_VARIABLE, "value": _plan_text(model, settings, None, max_bytes)}],
+        "resources": _resources(None),
+        "terminationMessagePolicy": "File",
+        "securityContext": container_security_context(),
+        "volumeMounts": [scratch_mount(), *_credential_mounts(model)],
+    }
+    return _job(
+        model,
+        name=names.check_job_name(model.metadata.name, attempt_hash(model)),
+        component=CHECK,
+        container=container,
+        volumes=[scratch_volume(), *_credential_volumes(model)],
+    )
+
+
+def _plan_text(
+    model: LocalModel, settings: Settings, digest: str | None, max_bytes: int | None
+) -> str:
+    plan = PullPlan(
+        model=model.metadata.name,
+        source=model.spec.source,
+        quantization=model.spec.quantization,
+        max_bytes=max_bytes,
+        digest=digest,
+        parallelism=(model.spec.pull or Pull()).parallelism or DEFAULT_PARALLELISM,
+        access=_access(settings.source),
+        modelfile=model.spec.modelfile,
+    )
+    return plan.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def build_free_job(model: LocalModel, settings: Settings, *, claim: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""`python -m paddock.puller [delete MODEL | view]`: wiring; exits as `api.pull` says."""
+"""`python -m paddock.puller [check | delete MODEL | view]`: wiring; exits as `api.pull` says."""
 
 import os
 import sys
@@ -18,6 +18,7 @@ from paddock.api.pull import (
     PullPlan,
     PullReason,
     PullReport,
+    PullResult,
 )
 from paddock.api.view import VIEW_VARIABLE, ViewPlan
 from paddock.puller.meter import Meter
@@ -25,6 +26,7 @@ from paddock.puller.problems import PullError
 from paddock.puller.pull import pull
 from paddock.puller.serve import serve_progress
 from paddock.puller.store import Store
+from paddock.puller.upstream import ask_upstream
 from paddock.puller.view import lay_view
 
 
@@ -39,12 +41,10 @@ def main(arguments: list[str]) -> int:
             lay_view(view, Path(names.STORE_PATH))
             return EXIT_DONE
         plan = PullPlan.model_validate_json(os.environ[PLAN_VARIABLE])
-        meter = Meter()
-        server = serve_progress(meter)
-        try:
-            report = PullReport(result=pull(plan, Store(Path(names.STORE_PATH)), meter))
-        finally:
-            server.shutdown()
+        if arguments[:1] == ["check"]:
+            report = PullReport(upstream=ask_upstream(plan))
+        else:
+            report = PullReport(result=_pull(plan))
     except PullError as error:
         report = PullReport(failure=error.failure)
     except OSError as error:
@@ -57,6 +57,16 @@ def main(arguments: list[str]) -> int:
         )
         report = PullReport(failure=failure)
     return _leave(report)
+
+
+def _pull(plan: PullPlan) -> PullResult:
+    """Pull while telling how far it is."""
+    meter = Meter()
+    server = serve_progress(meter)
+    try:
+        return pull(plan, Store(Path(names.STORE_PATH)), meter)
+    finally:
+        server.shutdown()
 
 
 def _leave(report: PullReport) -> int:

@@ -36,6 +36,8 @@ class StoredFile:
     digest: str
     size: int
     header: GgufHeader | None
+    etag: str | None = None
+    """The source's version of a file fetched now."""
 
 
 class Fetcher:
@@ -78,7 +80,7 @@ class Fetcher:
                 header = _checked_header(file.name, partial, size)
                 self._store.commit(partial, found)
                 _discard(partial)
-                return StoredFile(file.name, found, size, header)
+                return StoredFile(file.name, found, size, header, remote.etag)
             _discard(partial)
         if not found:
             raise PullError(

@@ -39,7 +39,7 @@ def pull(plan: PullPlan, store: Store, meter: Meter) -> PullResult:
         )
     layers = _write_ollama(plan, store, fetcher, resolved, files)
     _write_view(plan, store, files, layers)
-    return _result(digest, files, meter, resolved.revision)
+    return _result(digest, files, meter, resolved.revision or files[0].etag)
 
 
 def digest_of(files: Sequence[StoredFile]) -> str:

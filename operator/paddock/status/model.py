@@ -5,7 +5,7 @@ from paddock.api.localmodel import Artifact, LocalModel, LocalModelStatus
 from paddock.api.pull import PullReason
 from paddock.api.reasons import ConditionType, Reason
 from paddock.facts import ModelFacts, Refusal
-from paddock.plan.model import ModelPlan
+from paddock.plan.model import TRACK, ModelPlan
 from paddock.status.conditions import Verdict, false, merge, true, unknown
 from paddock.status.pod_diagnosis import diagnose_pod
 from paddock.status.summary import summarise
@@ -93,9 +93,20 @@ def _verified(model: LocalModel, plan: ModelPlan) -> Verdict:
 
 
 def _up_to_date(plan: ModelPlan) -> Verdict:
-    message = "The source is asked for its version only when the model is pulled."
-    del plan
-    return unknown(ConditionType.UP_TO_DATE, Reason.NOT_CHECKED, message)
+    kind, upstream = ConditionType.UP_TO_DATE, plan.upstream
+    if plan.artifact is None:
+        return unknown(kind, Reason.NOT_CHECKED, "Nothing has been pulled yet.")
+    if upstream.drift == "same":
+        return true(kind, Reason.UP_TO_DATE, "The source still offers these bytes.")
+    if upstream.drift == "changed":
+        tracked = plan.effective.update_policy == TRACK
+        what = "they are being pulled" if tracked else "set updatePolicy: Track to take them"
+        message = f"The source offers other bytes now; {what}."
+        return false(kind, Reason.UPSTREAM_CHANGED, message)
+    if upstream.failure is not None:
+        reason = Reason(upstream.failure.reason)
+        return unknown(kind, reason, f"The source was asked in vain. {upstream.failure.message}")
+    return unknown(kind, Reason.NOT_CHECKED, "The source has not been asked since the pull.")
 
 
 def _diagnosis(

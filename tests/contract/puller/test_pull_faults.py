@@ -15,6 +15,7 @@ from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError
 from paddock.puller.pull import pull
 from paddock.puller.store import Store, blob_name
+from paddock.puller.upstream import ask_upstream
 from support.tiny_model import write_tiny_model
 from support.web_server import Site, serving
 
@@ -246,3 +247,15 @@ def test_deleting_one_model_frees_only_what_no_other_uses(site: Site, tmp_path: 
     assert blobs(tmp_path) == before
     assert Store(tmp_path).remove("twin") > 0
     assert blobs(tmp_path) == []
+
+
+def test_source_is_asked_for_its_version_without_fetching_it(
+    site: Site, tmp_path: Path, weights: bytes
+) -> None:
+    plan = PullPlan(model="tiny", source=f"{site.url}/m.gguf", access=LOOPBACK)
+    pulled = run(site, tmp_path)
+    before = site.sent
+    assert ask_upstream(plan).revision == pulled.revision
+    assert site.sent - before == 1
+    site.files["/m.gguf"] = weights + b"x"
+    assert ask_upstream(plan).revision != pulled.revision

@@ -1,0 +1,37 @@
+"""What the source offers now, asked without fetching any weights."""
+
+import hashlib
+from collections.abc import Sequence
+
+from paddock.api.pull import PullPlan, PullReason, Upstream
+from paddock.api.source import SourceError, parse_source
+from paddock.puller.download import probe
+from paddock.puller.fetch import RemoteFile
+from paddock.puller.problems import PullError
+from paddock.puller.sources import resolve_source
+from paddock.puller.web import Web
+
+
+def ask_upstream(plan: PullPlan) -> Upstream:
+    """Return the digest the source tells, or the version of its one file."""
+    try:
+        source = parse_source(plan.source)
+    except SourceError as error:
+        raise PullError(PullReason.INVALID_SPEC, str(error)) from error
+    web = Web(plan.access)
+    resolved = resolve_source(web, source, plan.model_copy(update={"digest": None}))
+    digest = _digest(resolved.files)
+    if digest is not None:
+        return Upstream(digest=digest, revision=resolved.revision)
+    first = resolved.files[0]
+    return Upstream(revision=probe(web, first.url, first.headers).etag)
+
+
+def _digest(files: Sequence[RemoteFile]) -> str | None:
+    """Return the model's digest by the rule of `pull.digest_of`, if every file's is known."""
+    if any(file.digest is None for file in files):
+        return None
+    if len(files) == 1:
+        return files[0].digest
+    lines = "".join(sorted(f"{file.digest} {file.name}\n" for file in files))
+    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
