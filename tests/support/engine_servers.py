@@ -19,8 +19,8 @@ import httpx
 
 from paddock import names
 from paddock.api.inferencepool import EngineName
-from paddock.local import builds, debian
-from paddock.local.images.recipes import LLAMA_PACKAGES, LLAMA_SUITE
+from paddock.local import builds
+from paddock.local.images.recipes import LLAMA_CPP
 from paddock.local.progress import Lines
 from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
 
@@ -49,9 +49,7 @@ class Installed:
 def installed(engine: EngineName) -> Installed:
     """Return where an engine is, building or unpacking it into the cache if need be."""
     if engine is EngineName.LLAMA_CPP:
-        root = debian.root_file_system(
-            f"llama-cpp-{LLAMA_SUITE}", LLAMA_PACKAGES, suite=LLAMA_SUITE
-        )
+        root = LLAMA_CPP.root()
         return Installed(root, {})
     binary = builds.ensure(["ollama"], Lines())["ollama"]
     return Installed(Path("/"), {"/engine": str(binary)})

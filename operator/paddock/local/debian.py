@@ -157,7 +157,7 @@ def _apt_options(folder: Path, suite: str | None) -> list[str]:
     for name in ("state/lists/partial", "archives/partial", "cache", "etc"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
-    options = {
+    options: dict[str, str | Path] = {
         "Dir::State": folder / "state",
         "Dir::State::Lists": folder / "state/lists",
         "Dir::State::status": folder / "status",
@@ -170,16 +170,25 @@ def _apt_options(folder: Path, suite: str | None) -> list[str]:
     if suite is not None:
         sources = folder / "etc/suite.list"
         sources.write_text(
-            f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {_mirror()} "
-            f"{suite} main\n"
+            f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+            f"{_mirror(_flags(options))} {suite} main\n"
         )
         options |= {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-"}
+    return _flags(options)
+
+
+def _flags(options: Mapping[str, str | Path]) -> list[str]:
     return [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
 
 
-def _mirror() -> str:
-    """Return the archive the machine itself uses."""
-    targets = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)"])
+def _mirror(options: Sequence[str]) -> str:
+    """Return the archive that the machine's own sources name.
+
+    apt tells archives apart by their lists, which a machine just installed has none of: they are
+    fetched into our own state first.
+    """
+    run(["apt-get", *options, "update", "-qq"])
+    targets = run(["apt-get", *options, "indextargets", "--format", "$(REPO_URI) $(LABEL)"])
     for line in targets.splitlines():
         address, _, label = line.partition(" ")
         if label == "Debian":

@@ -6,7 +6,7 @@ import pytest
 
 from paddock import names
 from paddock.local.builds import COMPONENTS
-from paddock.local.images import recipes
+from paddock.local.images import python, recipes
 
 IMAGES = Path(__file__).resolve().parents[3] / "images"
 FILES = sorted(IMAGES.glob("*/Dockerfile"))
@@ -33,9 +33,9 @@ def test_images_hold_the_versions_of_the_embedded_recipe() -> None:
     assert f"ollama@{COMPONENTS['ollama'].version}" in ollama
     assert f"miniaudio=={COMPONENTS['ollama'].miniaudio}" in ollama
     llama = (IMAGES / "llama-cpp/Dockerfile").read_text()
-    assert all(package in llama for package in recipes.LLAMA_PACKAGES)
+    assert all(package in llama for package in recipes.LLAMA_CPP.packages)
     operator = (IMAGES / "operator/Dockerfile").read_text()
-    assert f"python:{recipes.PYTHON_VERSION}." in operator
+    assert f"python:{python.VERSION}." in operator
 
 
 def test_there_is_one_dockerfile_for_each_image_we_assemble() -> None:

@@ -7,15 +7,39 @@ the annotation io.containerd.image.name gives the imported image its full name.
 import hashlib
 import io
 import json
+import platform
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddock import names
+from paddock.local.problems import LocalError
 from paddock.wire import Json
 
 _CHUNK = 1 << 20
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link made for the image."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An empty folder made for the image."""
+
+    mode: int = 0o755
+
+
+Made = bytes | Link | Folder
+"""What is made for a layer instead of read from this machine; bytes are a file's content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +64,69 @@ class Image:
     working_dir: str = "/"
 
 
-def write_layer(file: Path, trees: Sequence[tuple[Path, str]]) -> Layer:
-    """Write folders or files as one layer, each under its place in the image.
+def architecture() -> str:
+    """Return this machine's architecture as images name it."""
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise LocalError(f"Images cannot be assembled on {machine}, only on x86_64 and aarch64.")
+    return _ARCHITECTURES[machine]
 
-    Sorted names, root as owner and no times: the same trees give the same bytes.
+
+def _nothing(_place: str) -> bool:
+    return False
+
+
+def write_layer(
+    file: Path,
+    trees: Sequence[tuple[Path, str]],
+    *,
+    made: Mapping[str, Made] | None = None,
+    leaves_out: Callable[[str], bool] = _nothing,
+) -> Layer:
+    """Write folders or files, each under its place, and what is made for the image, as one layer.
+
+    Sorted names, root as owner, no times, and modes that any user can read whatever this machine's
+    umask is: the same content gives the same bytes. `leaves_out` is asked by place in the image.
     """
+    entries: dict[str, Path | Made] = {}
+    for source, place in trees:
+        entries |= _walk(source, place.strip("/"), leaves_out)
+    entries |= made or {}
+    for place in tuple(entries):
+        for parent in Path(place).parents:
+            entries.setdefault(str(parent), Folder())
     with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as tar:
-        for source, place in trees:
-            _add(tar, source, place.strip("/"))
-    return Layer(file, _digest_of(file), file.stat().st_size)
+        for place in sorted(entries.keys() - {".", ""}):
+            _add(tar, place, entries[place])
+    return Layer(file, digest_of(file), file.stat().st_size)
 
 
-def _add(tar: tarfile.TarFile, source: Path, place: str) -> None:
-    if place:
-        tar.add(source, arcname=place, recursive=False, filter=_neutral)
+def _walk(
+    source: Path, place: str, leaves_out: Callable[[str], bool]
+) -> Iterator[tuple[str, Path]]:
+    if place and leaves_out(place):
+        return
+    yield place, source
     if source.is_dir() and not source.is_symlink():
-        for child in sorted(source.iterdir()):
-            if child.name != "__pycache__":
-                _add(tar, child, f"{place}/{child.name}" if place else child.name)
+        for child in source.iterdir():
+            yield from _walk(child, f"{place}/{child.name}" if place else child.name, leaves_out)
+
+
+def _add(tar: tarfile.TarFile, place: str, content: Path | Made) -> None:
+    if isinstance(content, Path):
+        tar.add(content, arcname=place, recursive=False, filter=_neutral)
+        return
+    entry = tarfile.TarInfo(place)
+    match content:
+        case Link(target):
+            entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
+            tar.addfile(entry)
+        case Folder(mode):
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            tar.addfile(entry)
+        case bytes():
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
 
 
 def _neutral(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -65,14 +134,15 @@ def _neutral(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         return None
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
-    entry.mode &= 0o1777  # no image of ours carries set-user-id programs
+    runs = entry.isdir() or bool(entry.mode & 0o100)
+    entry.mode = 0o777 if entry.issym() else 0o755 if runs else 0o644
     return entry
 
 
-def write_archive(image: Image, file: Path) -> None:
-    """Write the image as an OCI archive that `ctr images import` and others read."""
+def image_config(image: Image) -> bytes:
+    """Return the image's configuration; its digest is the identity of everything but the name."""
     config: dict[str, Json] = {
-        "architecture": "amd64",
+        "architecture": architecture(),
         "os": "linux",
         "config": {
             "User": image.user,
@@ -83,35 +153,37 @@ def write_archive(image: Image, file: Path) -> None:
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in image.layers]},
     }
-    config_bytes = _json(config)
-    manifest: dict[str, Json] = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _descriptor("application/vnd.oci.image.config.v1+json", config_bytes),
-        "layers": [
-            {
-                "mediaType": "application/vnd.oci.image.layer.v1.tar",
-                "digest": layer.digest,
-                "size": layer.size,
-            }
-            for layer in image.layers
-        ],
-    }
-    manifest_bytes = _json(manifest)
-    entry = _descriptor("application/vnd.oci.image.manifest.v1+json", manifest_bytes)
+    return _json(config)
+
+
+def write_archive(image: Image, file: Path) -> None:
+    """Write the image as an OCI archive that `ctr images import` and others read."""
+    config = image_config(image)
+    layers: list[Json] = [
+        {"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in image.layers
+    ]
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "config": _descriptor(_CONFIG, config),
+            "layers": layers,
+        }
+    )
+    entry = _descriptor(_MANIFEST, manifest)
     entry["annotations"] = {
         "io.containerd.image.name": image.name,
         "org.opencontainers.image.ref.name": image.name.rpartition(":")[2],
     }
-    entry["platform"] = {"architecture": "amd64", "os": "linux"}
+    entry["platform"] = {"architecture": architecture(), "os": "linux"}
     index: dict[str, Json] = {"schemaVersion": 2, "manifests": [entry]}
     with tarfile.open(file, "w") as tar:
-        _add_bytes(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
-        _add_bytes(tar, "index.json", _json(index))
-        for content in (config_bytes, manifest_bytes):
-            _add_bytes(tar, f"blobs/sha256/{hashlib.sha256(content).hexdigest()}", content)
-        for layer in image.layers:
-            _add_file(tar, layer)
+        _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        _add(tar, "index.json", _json(index))
+        for content in (config, manifest):
+            _add(tar, f"blobs/sha256/{hashlib.sha256(content).hexdigest()}", content)
+        for layer in {layer.digest: layer for layer in image.layers}.values():
+            _add_layer(tar, layer)
 
 
 def _json(value: Json) -> bytes:
@@ -123,20 +195,15 @@ def _descriptor(media_type: str, content: bytes) -> dict[str, Json]:
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
-def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
-
-
-def _add_file(tar: tarfile.TarFile, layer: Layer) -> None:
+def _add_layer(tar: tarfile.TarFile, layer: Layer) -> None:
     entry = tarfile.TarInfo(f"blobs/sha256/{layer.digest.removeprefix('sha256:')}")
     entry.size = layer.size
     with layer.file.open("rb") as stream:
         tar.addfile(entry, stream)
 
 
-def _digest_of(file: Path) -> str:
+def digest_of(file: Path) -> str:
+    """Return the sha256 digest of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

@@ -6,37 +6,71 @@ code change rewrites only that. The Dockerfiles in `images/` say the same for a 
 
 import hashlib
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import paddock
-from paddock import names
 from paddock.local import builds, debian
-from paddock.local.folders import cache_folder
-from paddock.local.images.oci import Image, Layer, write_archive, write_layer
-from paddock.local.processes import run
+from paddock.local.images import contents, python
+from paddock.local.images.layers import (
+    KEY_LENGTH,
+    cached_layer,
+    images_folder,
+    keep_newest,
+    tree_key,
+)
+from paddock.local.images.oci import Image, Layer, Made, image_config, write_archive, write_layer
+from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
 from paddock.settings import VERSION
 
-PYTHON_SUITE = "bookworm"
-PYTHON_VERSION = "3.11"
-PYTHON_PACKAGES = ("python3", "libpython3.11-stdlib")
-LLAMA_SUITE = "sid"
-LLAMA_PACKAGES = ("llama.cpp-tools",)
-OLLAMA_PACKAGES = ("libstdc++6", "libgcc-s1", "libc6")
-_PACKAGES_PLACE = "usr/lib/python3/dist-packages"
-_UNWANTED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/games")
-_SHELLS = (
-    "usr/bin/dash",
-    "usr/bin/sh",
-    "usr/bin/bash",
-    "usr/bin/apt",
-    "usr/bin/dpkg",
-    "usr/bin/perl",
+_OWN_AUTHORITIES = Path("/usr/local/share/ca-certificates")
+"""Where Debian's administrators put authorities of their own; the pods of this machine trust them,
+so that pulls work behind a proxy that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image is made of, less what is built: Debian packages and the programs kept."""
+
+    repository: str
+    suite: str
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]
+    entrypoint: tuple[str, ...]
+    env: tuple[str, ...] = ()
+
+    def root(self) -> Path:
+        """Return the packages and all they depend on, unpacked in the cache."""
+        kind = hashlib.sha256(" ".join(self.packages).encode()).hexdigest()[:8]
+        name = f"{self.repository}-{self.suite}-{kind}"
+        return debian.root_file_system(name, self.packages, suite=self.suite)
+
+
+OPERATOR = Recipe(
+    repository="operator",
+    suite="bookworm",
+    packages=("python3",),
+    programs=("python3", f"python{python.VERSION}"),
+    entrypoint=("/usr/bin/python3", "-m", "paddock"),
+    env=("PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1",
+         f"SSL_CERT_FILE=/{contents.CERTIFICATES}"),
+)  # fmt: skip
+LLAMA_CPP = Recipe(
+    repository="llama-cpp",
+    suite="sid",
+    packages=("llama.cpp-tools",),
+    programs=("llama-server",),
+    entrypoint=("/usr/bin/llama-server",),
 )
-_HASH = 12
+OLLAMA = Recipe(
+    repository="ollama",
+    suite="bookworm",
+    packages=("libstdc++6",),
+    programs=(),
+    entrypoint=("/usr/bin/ollama",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,119 +83,145 @@ class Built:
 
 def operator_image(report: Progress) -> Built:
     """Return the image of the operator and the puller, made from this very package."""
-    source = Path(paddock.__file__).parent
-    name = f"localhost/paddock/operator:{VERSION}-{_tree_hash(source)}"
-    return _built(name, report, lambda work: _operator_layers(source, work), _OPERATOR)
+    return _built(OPERATOR, VERSION, operator_layers(report), report)
 
 
 def llama_cpp_image(report: Progress) -> Built:
     """Return the CPU image of llama-server, from Debian's package."""
-    root = debian.root_file_system(f"llama-cpp-{LLAMA_SUITE}", LLAMA_PACKAGES, suite=LLAMA_SUITE)
-    version = _debian_version(root, "llama.cpp-tools")
-    name = f"localhost/paddock/llama-cpp:{version}"
-    return _built(name, report, lambda work: (_base(root, work),), ("/usr/bin/llama-server",))
+    (package,) = LLAMA_CPP.packages
+    version = (LLAMA_CPP.root() / debian.VERSIONS / package).read_text()
+    return _built(LLAMA_CPP, version, llama_cpp_layers(report), report)
 
 
 def ollama_image(report: Progress) -> Built:
     """Return the CPU image of Ollama, built from its Go module."""
     version = builds.COMPONENTS["ollama"].version.removeprefix("v")
-
-    def layers(work: Path) -> tuple[Layer, ...]:
-        binary = builds.ensure(["ollama"], report)["ollama"] / "ollama"
-        root = debian.root_file_system("ollama-base", OLLAMA_PACKAGES, suite=PYTHON_SUITE)
-        return (_base(root, work), write_layer(work / "ollama.tar", [(binary, "usr/bin/ollama")]))
-
-    return _built(f"localhost/paddock/ollama:{version}", report, layers, ("/usr/bin/ollama",))
+    return _built(OLLAMA, version, ollama_layers(report), report)
 
 
-_OPERATOR = ("/usr/bin/python3", "-m", "paddock")
+def operator_layers(report: Progress) -> tuple[Layer, ...]:
+    """Return Python, the locked packages, and our own one."""
+    source = Path(paddock.__file__).parent
+    requirements = _requirements(source)
+    lock = requirements.read_text()
+    root = OPERATOR.root()
 
+    def packages(work: Path) -> Layer:
+        python.install_wheels(requirements, work / "site")
+        python.compile_folder(root, work / "site", python.PLACE)
+        trees = [(work / "site", python.PLACE)]
+        return write_layer(work / "layer.tar", trees, leaves_out=python.is_left_out)
 
-def _built(
-    name: str,
-    report: Progress,
-    layers: Callable[[Path], tuple[Layer, ...]],
-    entrypoint: tuple[str, ...],
-) -> Built:
-    file = cache_folder() / "images" / f"{name.rpartition('/')[2].replace(':', '-')}.tar"
-    if not file.exists():
-        report.step(name, "assembling")
-        with debian.scratch("image") as work:
-            image = Image(name, layers(work), entrypoint, env=("HOME=/tmp",))
-            write_archive(image, work / "image.tar")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            (work / "image.tar").rename(file)
-    return Built(name, file)
+    def own(work: Path) -> Layer:
+        place = f"{python.PLACE}/paddock"
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, work / "paddock", ignore=ignored)
+        python.compile_folder(root, work / "paddock", place)
+        return write_layer(work / "layer.tar", [(work / "paddock", place)])
 
-
-def _operator_layers(source: Path, work: Path) -> tuple[Layer, ...]:
-    root = debian.root_file_system(f"python-{PYTHON_SUITE}", PYTHON_PACKAGES, suite=PYTHON_SUITE)
-    packages = _site_packages(source.parent / "requirements" / "runtime.txt")
     return (
-        _base(root, work),
-        write_layer(work / "packages.tar", [(packages, _PACKAGES_PLACE)]),
-        write_layer(work / "paddock.tar", [(source, f"{_PACKAGES_PLACE}/paddock")]),
+        _python_layer(root, report),
+        cached_layer("operator-packages", [lock], packages, report),
+        cached_layer("operator-own", [tree_key(source)], own, report),
     )
 
 
-def _site_packages(requirements: Path) -> Path:
-    """Install the locked wheels for the image's Python into the cache."""
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:_HASH]
-    final = cache_folder() / "site-packages" / digest
-    if not final.exists():
-        with debian.scratch("packages") as work:
-            run(
-                [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target",
-                 work / "packages", "--require-hashes", "--no-deps", "--only-binary=:all:",
-                 "--python-version", PYTHON_VERSION, "--implementation", "cp",
-                 *_platforms(), "-r", requirements],
-            )  # fmt: skip
-            for useless in ("tests", "test"):
-                for folder in (work / "packages").glob(f"*/{useless}"):
-                    shutil.rmtree(folder)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            (work / "packages").rename(final)
-    return final
-
-
-def _platforms() -> list[str]:
-    known = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_24_x86_64",
-             "manylinux_2_27_x86_64", "manylinux_2_28_x86_64", "manylinux_2_34_x86_64")  # fmt: skip
-    return [part for platform in known for part in ("--platform", platform)]
-
-
-def _base(root: Path, work: Path) -> Layer:
-    """Make the first layer: the packages less what no program needs, and a non-root user."""
-    for useless in (*_UNWANTED, *_SHELLS):
-        target = root / useless
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-    (root / "tmp").mkdir(exist_ok=True)
-    (root / "tmp").chmod(0o1777)
-    (root / "etc").mkdir(exist_ok=True)
-    user = names.NON_ROOT_ID
-    (root / "etc/passwd").write_text(
-        f"root:x:0:0::/:/sbin/nologin\npaddock:x:{user}:{user}::/tmp:/sbin/nologin\n"
+def _python_layer(root: Path, report: Progress) -> Layer:
+    authorities = debian.unpacked("ca-certificates", ["ca-certificates"])
+    bundle = contents.certificate_bundle(
+        authorities / "usr/share/ca-certificates", _OWN_AUTHORITIES
     )
-    (root / "etc/group").write_text(f"root:x:0:\npaddock:x:{user}:\n")
-    return write_layer(work / "base.tar", [(root, "")])
+
+    def standard_library(work: Path) -> Layer:
+        place = f"usr/lib/python{python.VERSION}"
+        copy = work / "root"
+        shutil.copytree(root, copy, symlinks=True)
+        python.compile_folder(root, copy / place, place)
+        return _base_layer(OPERATOR, copy, work, contents.certificate_files(bundle))
+
+    inputs = [_versions(root), hashlib.sha256(bundle).hexdigest()]
+    return cached_layer("operator-python", inputs, standard_library, report)
 
 
-def _debian_version(root: Path, package: str) -> str:
-    """Return a tag made of the unpacked package's version."""
-    return (root / "paddock-versions" / package).read_text().replace("+", "-").replace("~", "-")
+def llama_cpp_layers(report: Progress) -> tuple[Layer, ...]:
+    """Return llama-server with its libraries."""
+    root = LLAMA_CPP.root()
+
+    def base(work: Path) -> Layer:
+        return _base_layer(LLAMA_CPP, root, work, {})
+
+    return (cached_layer("llama-cpp-base", [_versions(root)], base, report),)
 
 
-def _tree_hash(source: Path) -> str:
-    digest = hashlib.sha256()
-    for file in _files(source):
-        digest.update(str(file.relative_to(source)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:_HASH]
+def ollama_layers(report: Progress) -> tuple[Layer, ...]:
+    """Return the C++ library, and Ollama on top of it."""
+    root = OLLAMA.root()
+    folder = builds.ensure(["ollama"], report)["ollama"]
 
+    def base(work: Path) -> Layer:
+        return _base_layer(OLLAMA, root, work, {})
 
-def _files(source: Path) -> Sequence[Path]:
-    return sorted(
-        file for file in source.rglob("*") if file.is_file() and "__pycache__" not in file.parts
+    def program(work: Path) -> Layer:
+        return write_layer(work / "layer.tar", [(folder / "ollama", "usr/bin/ollama")])
+
+    return (
+        cached_layer("ollama-base", [_versions(root)], base, report),
+        cached_layer("ollama-program", [folder.name], program, report),
     )
+
+
+LAYERS: dict[str, Callable[[Progress], tuple[Layer, ...]]] = {
+    OPERATOR.repository: operator_layers,
+    LLAMA_CPP.repository: llama_cpp_layers,
+    OLLAMA.repository: ollama_layers,
+}
+"""How each image's layers are made, by its repository's name."""
+
+
+def _built(recipe: Recipe, version: str, layers: Sequence[Layer], report: Progress) -> Built:
+    """Return the archive of these layers; the name tells the content, so that no node keeps old."""
+    labels = {
+        "org.opencontainers.image.title": f"paddock-{recipe.repository}",
+        "org.opencontainers.image.version": version,
+    }
+    env = ("HOME=/tmp", *recipe.env)
+    nameless = Image("", tuple(layers), recipe.entrypoint, env=env, labels=labels)
+    identity = hashlib.sha256(image_config(nameless)).hexdigest()[:KEY_LENGTH]
+    tag = f"{version}-{identity}".translate(str.maketrans("+~:", "---"))
+    image = Image(
+        f"localhost/paddock/{recipe.repository}:{tag}", nameless.layers, nameless.entrypoint,
+        env=env, labels=labels,
+    )  # fmt: skip
+    file = images_folder() / f"{recipe.repository}-{tag}.tar"
+    if file.exists():
+        file.touch()
+    else:
+        report.step("images", f"writing {image.name}")
+        with debian.scratch("image") as work:
+            write_archive(image, work / "image.tar")
+            (work / "image.tar").rename(file)
+        keep_newest(images_folder(), f"{recipe.repository}-*.tar")
+    return Built(image.name, file)
+
+
+def _base_layer(recipe: Recipe, root: Path, work: Path, more: Mapping[str, Made]) -> Layer:
+    made = {**contents.made_files(root), **more}
+    left_out = contents.leaves_out(recipe.programs)
+    return write_layer(work / "layer.tar", [(root, "")], made=made, leaves_out=left_out)
+
+
+def _versions(root: Path) -> str:
+    """Return what was unpacked: each package and its version."""
+    return " ".join(
+        f"{each.name}={each.read_text()}" for each in sorted((root / debian.VERSIONS).iterdir())
+    )
+
+
+def _requirements(source: Path) -> Path:
+    """Return the lock file of this package's own dependencies, beside the package in a clone."""
+    file = source.parent / "requirements" / "runtime.txt"
+    if not file.exists():
+        raise LocalError(
+            f"The operator's image is made from a clone: {file} is missing beside this package."
+        )
+    return file
