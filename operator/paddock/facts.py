@@ -75,7 +75,8 @@ class PodFact:
     reason: str | None = None
     message: str | None = None
     owner_uid: str | None = None
-    template_hash: str | None = None
+    revision: str | None = None
+    """What `plan.deployment.revision_of` says of the Deployment that made it."""
     containers: tuple[ContainerFact, ...] = ()
     init_containers: tuple[ContainerFact, ...] = ()
 

@@ -23,7 +23,7 @@ POOL_LABEL = f"{GROUP}/pool"
 MODEL_LABEL = f"{GROUP}/model"
 
 APPLIED_ANNOTATION = f"{GROUP}/applied-hash"
-CONFIG_ANNOTATION = f"{GROUP}/config-hash"
+REVISION_ANNOTATION = f"{GROUP}/revision"
 PLAN_ANNOTATION = f"{GROUP}/pull-plan-hash"
 
 FINALIZER = f"{GROUP}/free-store"

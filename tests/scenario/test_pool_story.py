@@ -48,7 +48,9 @@ def facts_of(subject: InferencePool, **more: Any) -> PoolFacts:
 
 
 def told(facts: PoolFacts, plan: PoolPlan | None = None) -> InferencePoolStatus:
-    status = status_of_pool(facts, plan or plan_pool(facts, SETTINGS), ())
+    plan = plan or plan_pool(facts, SETTINGS)
+    newest = tuple(replace(pod, revision=plan.revision) for pod in facts.pods)
+    status = status_of_pool(replace(facts, pods=newest), plan, ())
     check_status(status, generation=facts.pool.metadata.generation)
     return status
 

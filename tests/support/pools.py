@@ -109,8 +109,13 @@ def homeless_pod(message: str, index: int = 0) -> PodFact:
 
 
 def status_of(facts: PoolFacts, settings: Settings = SETTINGS) -> InferencePoolStatus:
-    """Return the status of the facts, after the rule checker has passed it."""
-    status = status_of_pool(facts, plan_pool(facts, settings), ())
+    """Return the status of the facts, after the rule checker has passed it.
+
+    Pods are of the newest revision where the test does not say which.
+    """
+    plan = plan_pool(facts, settings)
+    pods = tuple(replace(pod, revision=pod.revision or plan.revision) for pod in facts.pods)
+    status = status_of_pool(replace(facts, pods=pods), plan, ())
     check_status(status, generation=facts.pool.metadata.generation)
     return status
 

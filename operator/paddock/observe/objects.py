@@ -41,7 +41,7 @@ def pod_fact(pod: Manifest) -> PodFact:
         reason=text(pod, "status", "reason"),
         message=text(pod, "status", "message"),
         owner_uid=next((text(owner, "uid") for owner in _owners(pod)), None),
-        template_hash=text(pod, "metadata", "labels", "pod-template-hash"),
+        revision=text(pod, "metadata", "annotations", names.REVISION_ANNOTATION),
         containers=tuple(
             _container_fact(status, limits) for status in items(pod, "status", "containerStatuses")
         ),

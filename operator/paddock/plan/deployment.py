@@ -4,7 +4,6 @@ Pure. A new revision comes up beside the old one (maxSurge 1, maxUnavailable 0),
 takes the place of one that serves.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,12 +62,13 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
     """Build the Deployment."""
     labels = child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT)
     start_seconds = start_deadline(replica)
+    pod = _pod(pool, replica, start_seconds)
     template: dict[str, Json] = {
         "metadata": {
             "labels": labels,
-            "annotations": {names.CONFIG_ANNOTATION: config_hash(replica.run)},
+            "annotations": {names.REVISION_ANNOTATION: _revision(pod, replica.run)},
         },
-        "spec": _pod(pool, replica, start_seconds),
+        "spec": pod,
     }
     return {
         "apiVersion": "apps/v1",
@@ -108,9 +108,17 @@ def start_deadline(replica: Replica) -> int:
     return replica.profile.start_seconds + reading // _LOAD_BYTES_PER_SECOND
 
 
-def config_hash(run: EngineRun) -> str:
-    """Hash the configuration files, so that a change of them rolls the pods."""
-    return hashlib.sha256(json.dumps(dict(run.files), sort_keys=True).encode()).hexdigest()[:16]
+def revision_of(deployment: Manifest) -> str | None:
+    """Return the revision that a Deployment asks for; its pods carry the same annotation."""
+    value: Json = deployment
+    for step in ("spec", "template", "metadata", "annotations", names.REVISION_ANNOTATION):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def _revision(pod: Mapping[str, Json], run: EngineRun) -> str:
+    """Hash the pod and its configuration files, so that a change of these rolls the pods too."""
+    return names.short_hash(json.dumps([pod, dict(run.files)], sort_keys=True))
 
 
 def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str, Json]:

@@ -13,7 +13,7 @@ from paddock.api.reasons import ConditionType
 from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wait
 from paddock.plan.changes import plan_changes
 from paddock.plan.config_map import build_config_map
-from paddock.plan.deployment import Replica, build_deployment, view_image
+from paddock.plan.deployment import Replica, build_deployment, revision_of, view_image
 from paddock.plan.disruption_budget import build_disruption_budget
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.profile import Refusal as FieldRefusal
@@ -46,6 +46,8 @@ class PoolPlan:
     effective: PoolEffective | None = None
     fit: Fit | None = None
     replicas: int = 1
+    revision: str | None = None
+    """That of the wanted pods, once they can be planned."""
     outcome: Outcome = field(default_factory=Done)
 
 
@@ -78,7 +80,8 @@ def _with_children(
     ]
     if replica.run.files:
         wanted.append(build_config_map(pool, replica.run))
-    wanted.append(build_deployment(pool, replica, base.replicas))
+    deployment = build_deployment(pool, replica, base.replicas)
+    wanted.append(deployment)
     if base.replicas > 1:
         wanted.append(build_disruption_budget(pool))
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
@@ -87,6 +90,7 @@ def _with_children(
         wanted=tuple(wanted),
         changes=planned.changes,
         conflicts=planned.refusals,
+        revision=revision_of(deployment),
         effective=_effective(replica, base.replicas),
         fit=fit,
         outcome=_outcome(facts, settings, base),

@@ -24,13 +24,19 @@ def diagnose_pool(
     found: list[Diagnosis] = [*_models(facts, plan), *map(_refusal, refusals)]
     if facts.deployment is not None and facts.deployment.replica_failure is not None:
         found.append(_replica_failure(facts.deployment.name, facts.deployment.replica_failure))
-    pods = sorted(live_pods(facts), key=lambda pod: pod.name)
+    pods = _pods_of_the_newest(facts, plan)
     found += [cause for pod in pods for cause in diagnose_pod(pod, facts.events)]
     if whole:
         found += [cause for pod in pods for cause in _answers(pod, facts, plan)]
     else:
         found = found or list(_given_up(facts))
     return _once(found)
+
+
+def _pods_of_the_newest(facts: PoolFacts, plan: PoolPlan) -> list[PodFact]:
+    """Return the pods whose trouble is the pool's: those of a revision that is left go anyway."""
+    pods = sorted(live_pods(facts), key=lambda pod: pod.name)
+    return [pod for pod in pods if plan.revision is None or pod.revision == plan.revision]
 
 
 def _given_up(facts: PoolFacts) -> Iterator[Diagnosis]:

@@ -379,3 +379,16 @@ def test_new_revision_without_a_spare_gpu_says_that_the_old_one_serves() -> None
 
     assert summary(status)[ConditionType.SCHEDULED] == "False/InsufficientGPU"
     assert status.conditions[0].message.endswith(" The previous revision keeps serving.")
+
+
+def test_trouble_of_a_revision_that_is_left_is_not_the_pools() -> None:
+    bad = ContainerFact("engine", waiting_reason="ImagePullBackOff")
+    leaving = replace(waiting_pod(bad), revision="old")
+    facts = with_pod(leaving)
+    facts = replace(facts, deployment=deployment(2, updated=1, ready=1))
+    status = status_of(facts)
+    assert status.diagnosis == ()
+    assert summary(status)["Reconciling"].startswith("True")
+    assert summary(status_of(replace(facts, pods=(replace(leaving, revision=None),))))[
+        "Stalled"
+    ].startswith("True")
