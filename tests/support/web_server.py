@@ -75,9 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("ETag", etag)
         self.send_header("Content-Length", str(last - first + 1))
         self.end_headers()
-        self.wfile.write(body)
-        with site.lock:
+        with site.lock:  # before they leave: who has received them may look at once
             site.sent += len(body)
+        self.wfile.write(body)
         if len(body) <= last - first:
             self.close_connection = True
 

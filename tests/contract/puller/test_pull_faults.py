@@ -254,8 +254,9 @@ def test_source_is_asked_for_its_version_without_fetching_it(
 ) -> None:
     plan = PullPlan(model="tiny", source=f"{site.url}/m.gguf", access=LOOPBACK)
     pulled = run(site, tmp_path)
-    before = site.sent
-    assert ask_upstream(plan).revision == pulled.revision
-    assert site.sent - before == 1
+    with serving(Site(files={"/m.gguf": weights})) as unread:
+        elsewhere = plan.model_copy(update={"source": f"{unread.url}/m.gguf"})
+        assert ask_upstream(elsewhere).revision == pulled.revision
+        assert unread.sent == 1
     site.files["/m.gguf"] = weights + b"x"
     assert ask_upstream(plan).revision != pulled.revision
