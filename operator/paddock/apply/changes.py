@@ -7,8 +7,9 @@ from paddock.api.reasons import Reason
 from paddock.errors import ConflictError, ForbiddenError, InvalidError
 from paddock.facts import Apply, Change, Delete, Refusal
 from paddock.kinds import BY_KIND
-from paddock.kube.cache import Cache
+from paddock.kube.cache import Cache, place_of
 from paddock.kube.cluster import Cluster
+from paddock.plan.changes import conflict, is_foreign
 from paddock.wire import Manifest
 
 log = logging.getLogger("paddock.apply")
@@ -19,25 +20,44 @@ async def apply_changes(
     cluster: Cluster, cache: Cache, changes: Iterable[Change]
 ) -> tuple[Refusal, ...]:
     """Make the changes; return the refusals. Other errors end the pass."""
-    refusals = []
-    for change in changes:
-        try:
-            await _make(cluster, cache, change)
-        except ForbiddenError as error:
-            refusals.append(_refusal(change, _forbidden_reason(str(error)), str(error)))
-        except InvalidError as error:
-            refusals.append(_refusal(change, Reason.ADMISSION_FAILED, str(error)))
+    refusals: list[Refusal] = []
+    made: list[str] = []
+    try:
+        for change in changes:
+            refusal = await _attempt(cluster, cache, change)
+            if refusal is None:
+                made.append(f"{_verb(change)} {_name(change)}")
+            else:
+                refusals.append(refusal)
+    finally:
+        if made:
+            log.info("changed", extra={"changes": ", ".join(made)})
     return tuple(refusals)
 
 
-async def _make(cluster: Cluster, cache: Cache, change: Change) -> None:
-    match change:
-        case Apply(manifest):
-            live = await cluster.apply(manifest)
-            cache.put(BY_KIND[str(manifest["kind"])], live)
-            log.info("applied %s", _name(change))
-        case Delete():
-            await _delete(cluster, cache, change)
+async def _attempt(cluster: Cluster, cache: Cache, change: Change) -> Refusal | None:
+    try:
+        match change:
+            case Apply(manifest):
+                return await _apply(cluster, cache, manifest)
+            case Delete():
+                await _delete(cluster, cache, change)
+    except ForbiddenError as error:
+        return _refusal(change, _forbidden_reason(str(error)), str(error))
+    except InvalidError as error:
+        return _refusal(change, Reason.ADMISSION_FAILED, str(error))
+    return None
+
+
+async def _apply(cluster: Cluster, cache: Cache, manifest: Manifest) -> Refusal | None:
+    """Apply; a name that the cache does not know may be a stranger's, whom nobody watches."""
+    kind = BY_KIND[str(manifest["kind"])]
+    if cache.get(kind, *place_of(manifest)) is None:
+        live = await cluster.get(kind, *place_of(manifest))
+        if live is not None and is_foreign(manifest, live):
+            return conflict(manifest)
+    cache.put(kind, await cluster.apply(manifest))
+    return None
 
 
 async def _delete(cluster: Cluster, cache: Cache, change: Delete) -> None:
@@ -56,7 +76,10 @@ async def _delete(cluster: Cluster, cache: Cache, change: Delete) -> None:
         uid=change.uid,
         resource_version=change.resource_version,
     )
-    log.info("deleted %s", _name(change))
+
+
+def _verb(change: Change) -> str:
+    return "apply" if isinstance(change, Apply) else "delete"
 
 
 def _name(change: Change) -> str:
