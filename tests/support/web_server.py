@@ -69,14 +69,14 @@ class _Handler(BaseHTTPRequestHandler):
         partial = site.ranges and asked and self.headers.get("If-Range") in (None, etag)
         first, last = _range(asked, size) if partial else (0, size - 1)
         body = content[first : last + 1][: site.cut_after(path, count)]
+        with site.lock:  # before they leave: who has the headers may look at once
+            site.sent += len(body)
         self.send_response(206 if partial else 200)
         if partial:
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.send_header("ETag", etag)
         self.send_header("Content-Length", str(last - first + 1))
         self.end_headers()
-        with site.lock:  # before they leave: who has received them may look at once
-            site.sent += len(body)
         self.wfile.write(body)
         if len(body) <= last - first:
             self.close_connection = True
