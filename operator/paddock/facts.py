@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel, Progress
+from paddock.api.pull import PullFailure
 from paddock.api.reasons import Reason
 from paddock.wire import Manifest
 
@@ -189,6 +190,8 @@ class ModelFacts:
     jobs: tuple[JobFact, ...] = ()
     pods: tuple[PodFact, ...] = ()
     progress: Progress | None = None
+    trouble: PullFailure | None = None
+    """What is in the way of the running pull, as it says itself."""
     events: tuple[EventFact, ...] = ()
     pools: tuple[InferencePool, ...] = ()
     siblings: tuple[LocalModel, ...] = ()

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from paddock import names
-from paddock.api.localmodel import LocalModel, LocalModelStatus
+from paddock.api.localmodel import LocalModel
 from paddock.api.pull import (
     PLAN_VARIABLE,
-    PullFailure,
     PullPlan,
     PullReason,
     PullReport,
@@ -23,51 +22,16 @@ from paddock.facts import (
     Delete,
     Done,
     JobFact,
-    ModelFacts,
     PodFact,
     Wait,
 )
 from paddock.plan.model import ModelPlan, plan_model
-from paddock.plan.pull_job import attempt_hash, pull_hash
+from paddock.plan.pull_job import attempt_hash
 from paddock.settings import Settings
-from paddock.status.model import status_of_model
+from support.models import condition, facts_of, failed_job, job_of, told
 from support.objects import DIGEST, NOW, OTHER_DIGEST, SOURCE, model, pool, result_text
-from support.rules import check_status
 
 SETTINGS = Settings()
-
-
-def facts_of(subject: LocalModel, **more: Any) -> ModelFacts:
-    return ModelFacts(model=subject, **{"now": NOW, **more})
-
-
-def job_of(subject: LocalModel, **more: Any) -> JobFact:
-    claim = names.claim_name(subject.metadata.name)
-    return JobFact(
-        name=names.pull_job_name(subject.metadata.name, pull_hash(subject, claim)),
-        uid="job-uid",
-        resource_version="9",
-        plan_hash=attempt_hash(subject),
-        purpose="pull",
-        **more,
-    )
-
-
-def failed_job(subject: LocalModel, reason: PullReason, *, retry: bool, **more: Any) -> JobFact:
-    failure = PullFailure(reason=reason, message="It is so.", retry=retry)
-    text = PullReport(failure=failure).model_dump_json(by_alias=True)
-    return job_of(subject, failed=True, result=text, finished_at=NOW, **more)
-
-
-def told(facts: ModelFacts, plan: ModelPlan) -> LocalModelStatus:
-    status = status_of_model(facts, plan, ())
-    check_status(status, generation=facts.model.metadata.generation)
-    return status
-
-
-def condition(status: LocalModelStatus, kind: str) -> tuple[str, str]:
-    found = {each.type: (each.status, each.reason) for each in status.conditions}
-    return found[kind]
 
 
 def applied(plan: ModelPlan) -> list[str]:
@@ -197,7 +161,7 @@ def test_unreachable_source_is_tried_again_after_its_rest() -> None:
     facts = facts_of(subject, jobs=(job,))
     plan = plan_model(facts, SETTINGS)
     assert plan.outcome == Wait(SETTINGS.delays.pull_retry)
-    assert condition(told(facts, plan), "Reconciling") == ("True", "SourceUnreachable")
+    assert condition(told(facts, plan), "Stalled") == ("True", "SourceUnreachable")
     later = replace(facts, now=NOW + timedelta(seconds=SETTINGS.delays.pull_retry))
     assert any(isinstance(change, Delete) for change in plan_model(later, SETTINGS).changes)
 

@@ -93,6 +93,12 @@ class Upstream(Record):
     revision: str | None = None
 
 
+class PullNews(Progress):
+    """The answer of the progress port: how far the pull is, and what is in its way just now."""
+
+    trouble: PullFailure | None = None
+
+
 class PullReport(Record):
     """The termination message: exactly one of the three."""
 
@@ -105,6 +111,7 @@ __all__ = [
     "Access",
     "Progress",
     "PullFailure",
+    "PullNews",
     "PullPlan",
     "PullReason",
     "PullReport",

@@ -1,6 +1,6 @@
 """Everything a pass over a LocalModel decides on, gathered: reads only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import httpx
 from pydantic import ValidationError
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel, Progress
+from paddock.api.pull import PullNews
 from paddock.clock import Clock
 from paddock.facts import Children, EventFact, JobFact, ModelFacts, PodFact
 from paddock.kube.cache import Cache
@@ -32,16 +33,18 @@ async def observe_model(
     manifests = {_identity(child): child for child in children}
     if claim is not None:
         manifests[_identity(claim)] = claim
-    waiting = [pod for pod in pods if not pod.ready and pod.phase == "Pending"]
+    jobs = tuple(_job(child, raw_pods) for child in children if child["kind"] == "Job")
+    news = await _news(client, pods)
     return ModelFacts(
         model=model,
         now=clock.now(),
         children=Children(manifests),
         claim=claim_fact(claim) if claim is not None else None,
-        jobs=tuple(_job(child, raw_pods) for child in children if child["kind"] == "Job"),
+        jobs=jobs,
         pods=tuple(pod for pod in pods if pod.phase in ("Pending", "Running", "Failed")),
-        progress=await _progress(client, pods),
-        events=await observe_events(cluster, metadata.namespace, waiting),
+        progress=Progress(**news.model_dump(exclude={"trouble"})) if news else None,
+        trouble=news.trouble if news else None,
+        events=await observe_events(cluster, metadata.namespace, _waiting(jobs, pods)),
         pools=tuple(_pools(cache, model)),
         siblings=tuple(_siblings(cache, model)),
     )
@@ -66,8 +69,17 @@ def _job(job: Manifest, pods: Iterable[Manifest]) -> JobFact:
     return fact.with_result(ended[-1][1] if ended else None)
 
 
-async def _progress(client: httpx.AsyncClient, pods: Iterable[PodFact]) -> Progress | None:
-    """Ask the pulling pod how far it is; no answer is no progress."""
+def _waiting(jobs: Iterable[JobFact], pods: Sequence[PodFact]) -> Iterable[str]:
+    """Yield the uids of pods that do not start, and of Jobs that get no pod."""
+    yield from (pod.uid for pod in pods if not pod.ready and pod.phase == "Pending")
+    served = {pod.owner_uid for pod in pods}
+    for job in jobs:
+        if not (job.complete or job.failed or job.deleting) and job.uid not in served:
+            yield job.uid
+
+
+async def _news(client: httpx.AsyncClient, pods: Iterable[PodFact]) -> PullNews | None:
+    """Ask the pulling pod how it stands; no answer is no progress."""
     running = next((pod for pod in pods if pod.phase == "Running" and pod.ip), None)
     if running is None:
         return None
@@ -75,18 +87,18 @@ async def _progress(client: httpx.AsyncClient, pods: Iterable[PodFact]) -> Progr
         answer = await client.get(
             f"http://{running.ip}:{names.PROGRESS_PORT}/progress", timeout=_PROGRESS_SECONDS
         )
-        return Progress.model_validate_json(answer.content)
+        return PullNews.model_validate_json(answer.content)
     except (httpx.HTTPError, ValidationError):
         return None
 
 
 async def observe_events(
-    cluster: Cluster, namespace: str, pods: Iterable[PodFact]
+    cluster: Cluster, namespace: str, uids: Iterable[str]
 ) -> tuple[EventFact, ...]:
-    """Read the warnings recorded about pods that do not come up; nothing for pods that do."""
+    """Read the warnings recorded about objects that do not come up; nothing for those that do."""
     found: list[EventFact] = []
-    for pod in pods:
-        selector = f"involvedObject.uid={pod.uid},type=Warning"
+    for uid in uids:
+        selector = f"involvedObject.uid={uid},type=Warning"
         events = await cluster.list(kinds.EVENTS, namespace, field_selector=selector)
         found += [event_fact(event) for event in events]
     return tuple(sorted(set(found), key=lambda event: (event.object, event.reason, event.message)))

@@ -39,7 +39,7 @@ async def observe_pool(
     models = {model.metadata.name: model for model in _models(cache, pool)}
     deployment = next((child for child in children if child["kind"] == "Deployment"), None)
     strangers = _same_names(cache, pool)
-    waiting = [pod for pod in pods if not pod.ready and not pod.deleting]
+    waiting = [pod.uid for pod in pods if not pod.ready and not pod.deleting]
     return PoolFacts(
         pool=pool,
         now=clock.now(),

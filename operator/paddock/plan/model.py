@@ -137,9 +137,20 @@ def _plan_pull(
         outcome=outcome,
         job=job,
         artifact=artifact,
-        failure=failure if job.failed else None,
+        failure=failure if job.failed else _standing_failure(facts, job, report),
     )
     return plan if artifact is None else _with_upstream(plan, facts, settings, job, artifact)
+
+
+def _standing_failure(facts: ModelFacts, job: JobFact, report: PullReport) -> PullFailure | None:
+    """Return what is in the way of a pull that still tries.
+
+    What its last pod ended with holds until the next one brings bytes.
+    """
+    if job.complete:
+        return None
+    moving = facts.progress is not None and bool(facts.progress.bytes_per_second)
+    return facts.trouble or (None if moving else report.failure)
 
 
 def _with_upstream(

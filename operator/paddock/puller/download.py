@@ -65,7 +65,7 @@ def probe(web: Web, url: str, headers: Mapping[str, str]) -> Remote:
         finally:
             answer.close()
 
-    return retried(ask)
+    return retried(ask, web.tell)
 
 
 def _total(answer: Answer) -> int:
@@ -136,7 +136,7 @@ class Download:
     def _work(self, handle: int) -> None:
         try:
             while (run := self._next_run()) is not None:
-                retried(lambda run=run: self._fetch(handle, run))  # type: ignore[misc]  # mypy cannot type a bound default
+                retried(lambda run=run: self._fetch(handle, run), self._web.tell)  # type: ignore[misc]  # mypy cannot type a bound default
                 self._finished(run)
         except BaseException as error:  # noqa: BLE001 - told to the hasher, which raises it
             self._fail(error)

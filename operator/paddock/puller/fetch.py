@@ -80,16 +80,15 @@ class Fetcher:
                 header = _checked_header(file.name, partial, size)
                 self._store.commit(partial, found)
                 _discard(partial)
+                self._meter.tell(None)
                 return StoredFile(file.name, found, size, header, remote.etag)
             _discard(partial)
+            self._meter.tell(_mismatch(file, found).failure)
         if not found:
             raise PullError(
                 PullReason.SOURCE_REFUSED, f"{file.name} changes at the source while it is read."
             )
-        raise PullError(
-            PullReason.DIGEST_MISMATCH,
-            f"{file.name} has digest {found} and {file.digest} was expected.",
-        )
+        raise _mismatch(file, found)
 
     def _digest(self, remote: Remote, partial: Path) -> str:
         if remote.size == 0:
@@ -102,6 +101,13 @@ class Fetcher:
         identity = f"{_key(file)} {remote.size} {remote.etag}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:32]
         return self._store.partial / f"{key}.part"
+
+
+def _mismatch(file: RemoteFile, found: str) -> PullError:
+    return PullError(
+        PullReason.DIGEST_MISMATCH,
+        f"{file.name} has digest {found} and {file.digest} was expected.",
+    )
 
 
 def _key(file: RemoteFile) -> str:

@@ -15,7 +15,7 @@ from paddock.api.pull import Access, PullReason
 from paddock.puller.problems import PullError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 STALL_SECONDS = 60.0
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 

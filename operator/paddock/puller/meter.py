@@ -5,6 +5,7 @@ import time
 from collections import deque
 
 from paddock.api.localmodel import Progress
+from paddock.api.pull import PullFailure, PullNews
 
 _WINDOW = 10.0
 
@@ -18,6 +19,7 @@ class Meter:
         self._total: int | None = None
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self.fetched = 0
+        self._trouble: PullFailure | None = None
 
     def expect(self, total: int) -> None:
         """Add a file's size to the total."""
@@ -30,6 +32,14 @@ class Meter:
             self._bytes += count
             if fetched:
                 self.fetched += count
+
+    def tell(self, trouble: PullFailure | None) -> None:
+        """Say what is in the way just now, or that nothing is."""
+        self._trouble = trouble
+
+    def news(self) -> PullNews:
+        """Return where the pull stands, with what is in its way."""
+        return PullNews(**self.progress().model_dump(), trouble=self._trouble)
 
     def progress(self) -> Progress:
         """Return where the pull stands."""

@@ -3,9 +3,8 @@
 from paddock.api.pull import PullFailure, PullReason
 from paddock.errors import PaddockError
 
-_RETRIED = frozenset(
-    {PullReason.SOURCE_UNREACHABLE, PullReason.STORAGE_ERROR, PullReason.DIGEST_MISMATCH}
-)
+_RETRIED = frozenset({PullReason.SOURCE_UNREACHABLE, PullReason.STORAGE_ERROR})
+"""Not a wrong digest: the pull itself has fetched the file anew three times by then."""
 
 
 class PullError(PaddockError):

@@ -26,7 +26,7 @@ def pull(plan: PullPlan, store: Store, meter: Meter) -> PullResult:
         source = parse_source(plan.source)
     except SourceError as error:
         raise PullError(PullReason.INVALID_SPEC, str(error)) from error
-    web = Web(plan.access)
+    web = Web(plan.access, meter.tell)
     resolved = resolve_source(web, source, plan)
     fetcher = Fetcher(web, store, meter, plan.parallelism)
     files = [fetcher.fetch(file) for file in resolved.files]

@@ -15,7 +15,7 @@ def serve_progress(meter: Meter, port: int = names.PROGRESS_PORT) -> ThreadingHT
             if self.path != "/progress":
                 self.send_error(404)
                 return
-            body = meter.progress().model_dump_json(by_alias=True, exclude_none=True).encode()
+            body = meter.news().model_dump_json(by_alias=True, exclude_none=True).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

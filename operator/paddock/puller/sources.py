@@ -59,7 +59,7 @@ def resolve_source(web: Web, source: Source, plan: PullPlan) -> Resolved:
 
 
 def _document(web: Web, url: str, headers: Mapping[str, str]) -> Mapping[str, Json]:
-    content = retried(lambda: web.document(url, headers))
+    content = retried(lambda: web.document(url, headers), web.tell)
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -162,7 +162,7 @@ def _layer_name(kind: str) -> str:
 def _registry_login(web: Web, url: str, repository: str) -> dict[str, str]:
     """Answer the registry's Bearer challenge, if it makes one."""
     own = credentials.authorization()
-    answer = retried(lambda: web.open(url, {**own, "Accept": _MANIFEST_TYPES}))
+    answer = retried(lambda: web.open(url, {**own, "Accept": _MANIFEST_TYPES}), web.tell)
     try:
         challenge = answer.headers.get("WWW-Authenticate", "")
         if answer.status != 401 or not challenge.lower().startswith("bearer "):  # noqa: PLR2004 - HTTP's Unauthorized

@@ -18,7 +18,7 @@ def ask_upstream(plan: PullPlan) -> Upstream:
         source = parse_source(plan.source)
     except SourceError as error:
         raise PullError(PullReason.INVALID_SPEC, str(error)) from error
-    web = Web(plan.access)
+    web = Web(plan.access, lambda _: None)
     resolved = resolve_source(web, source, plan.model_copy(update={"digest": None}))
     digest = _digest(resolved.files)
     if digest is not None:

@@ -5,11 +5,11 @@ I/O. Every answer that is not success becomes a PullError with a reason; a Retry
 
 import http.client
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from paddock.api.pull import Access, PullReason
+from paddock.api.pull import Access, PullFailure, PullReason
 from paddock.puller.guard import GuardedConnection
 from paddock.puller.problems import PullError
 
@@ -45,10 +45,11 @@ class Answer:
 
 
 class Web:
-    """Opens URLs for one pull."""
+    """Opens URLs for one pull; `tell` takes what is in its way while it tries again."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, tell: Callable[[PullFailure | None], None]) -> None:
         self._access = access
+        self.tell = tell
 
     def open(
         self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET"

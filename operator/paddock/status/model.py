@@ -1,5 +1,7 @@
 """The status of a LocalModel: conditions, artifact, progress, diagnosis. Pure."""
 
+from collections.abc import Iterator
+
 from paddock.api.base import Diagnosis
 from paddock.api.localmodel import Artifact, LocalModel, LocalModelStatus
 from paddock.api.pull import PullReason
@@ -8,7 +10,11 @@ from paddock.facts import ModelFacts, Refusal
 from paddock.plan.model import TRACK, ModelPlan
 from paddock.status.conditions import Verdict, false, merge, true, unknown
 from paddock.status.pod_diagnosis import diagnose_pod
+from paddock.status.refused_pods import diagnose_refused_pods
 from paddock.status.summary import summarise
+
+_PATIENT = frozenset({Reason.SOURCE_UNREACHABLE, Reason.STORAGE_ERROR})
+"""Reasons that stall a model when the pull Job has used up its tries; then it rests longer."""
 
 
 def status_of_model(
@@ -20,7 +26,12 @@ def status_of_model(
     pulled = _pulled(facts, plan, diagnosis)
     verdicts = (pulled, _verified(model, plan), _up_to_date(plan))
     required = verdicts[:2]
-    ready = _deleting(facts) or summarise(required, "The weights are in the claim, verified.")
+    given_up = plan.job is not None and plan.job.failed
+    ready = _deleting(facts) or summarise(
+        required,
+        "The weights are in the claim, verified.",
+        stalling_now=_PATIENT if given_up else (),
+    )
     pulling = plan.job is not None and not plan.job.complete
     return LocalModelStatus(
         observed_generation=model.metadata.generation,
@@ -128,7 +139,22 @@ def _diagnosis(
     else:
         for pod in sorted(facts.pods, key=lambda pod: pod.name):
             found += diagnose_pod(pod, facts.events)
+        found += _refused_pods(facts)
     return tuple(found)
+
+
+def _refused_pods(facts: ModelFacts) -> Iterator[Diagnosis]:
+    """Tell of Jobs that get no pod: the newest warning of each, which all say the same."""
+    for job in facts.jobs:
+        name = f"Job/{job.name}"
+        said = [
+            event.message
+            for event in facts.events
+            if event.object == name and event.reason == _NO_POD
+        ]
+        yield from (
+            diagnose_refused_pods(name, message, smaller="pull.resources") for message in said[-1:]
+        )
 
 
 def _pull_failure(facts: ModelFacts, plan: ModelPlan) -> Diagnosis:
@@ -144,6 +170,7 @@ def _pull_failure(facts: ModelFacts, plan: ModelPlan) -> Diagnosis:
     )
 
 
+_NO_POD = "FailedCreate"
 _FIXES = {
     "SourceUnauthorized": "Put a valid token in a Secret and name it in credentials.secretName.",
     "SourceNotFound": "Correct spec.source or spec.quantization.",

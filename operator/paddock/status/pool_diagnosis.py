@@ -12,6 +12,7 @@ from paddock.facts import DeploymentFact, LoadedModel, PodFact, PoolFacts, Refus
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.pool import PoolPlan, live_pods
 from paddock.status.pod_diagnosis import diagnose_pod
+from paddock.status.refused_pods import diagnose_refused_pods
 from paddock.status.wording import shortened
 
 STUCK = "ProgressDeadlineExceeded"
@@ -23,7 +24,13 @@ def diagnose_pool(
     """Return the causes, most basic first; `whole` says that every replica is up to date."""
     found: list[Diagnosis] = [*_models(facts, plan), *map(_refusal, refusals)]
     if facts.deployment is not None and facts.deployment.replica_failure is not None:
-        found.append(_replica_failure(facts.deployment.name, facts.deployment.replica_failure))
+        found.append(
+            diagnose_refused_pods(
+                f"Deployment/{facts.deployment.name}",
+                facts.deployment.replica_failure,
+                smaller="hardware or replicas",
+            )
+        )
     pods = _pods_of_the_newest(facts, plan)
     found += [cause for pod in pods for cause in diagnose_pod(pod, facts.events)]
     if whole:
@@ -93,28 +100,6 @@ def _refusal(refusal: Refusal) -> Diagnosis:
         cause=f"{shortened(refusal.message)}.",
         fix="Change what the message names; it is tried again by itself.",
     )
-
-
-def _replica_failure(name: str, message: str) -> Diagnosis:
-    """Word why pods of a Deployment are refused: a quota, Pod Security, something else."""
-    if "exceeded quota" in message:
-        reason, fix = Reason.QUOTA_EXCEEDED, "Raise the namespace's quota, or lower the pool."
-    elif "violates PodSecurity" in message:
-        reason, fix = Reason.POD_SECURITY, "Let the namespace allow at least the restricted level."
-    else:
-        reason, fix = Reason.ADMISSION_FAILED, "Change what the message names."
-    return Diagnosis(
-        object=f"Deployment/{name}",
-        reason=reason,
-        cause=f"The cluster refuses the replicas' pods: {shortened(_after_name(message))}.",
-        fix=fix,
-    )
-
-
-def _after_name(message: str) -> str:
-    """Drop the refused pod's own name, which is a new one at each try."""
-    _, found, rest = message.partition(" is forbidden: ")
-    return rest if found else message
 
 
 def _stuck(deployment: DeploymentFact) -> Diagnosis:

@@ -3,7 +3,7 @@
 Pure. Ready is always there; Reconciling and Stalled only while they are true, and never both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from paddock.api.reasons import ConditionType, Reason
 from paddock.status.conditions import Verdict, false, true
@@ -25,16 +25,24 @@ STALLING = frozenset(
 """Reasons that waiting does not cure: somebody has to change something."""
 
 
-def summarise(verdicts: Sequence[Verdict], ready_message: str) -> tuple[Verdict, ...]:
+def summarise(
+    verdicts: Sequence[Verdict],
+    ready_message: str,
+    *,
+    stalling_now: Collection[Reason] = (),
+) -> tuple[Verdict, ...]:
     """Return Ready and, while it is not, Stalled or Reconciling; the first bad verdict tells why.
 
-    A stalling verdict goes before one that only needs patience.
+    A stalling verdict goes before one that only needs patience; `stalling_now` names reasons that
+    have had all the patience they get.
     """
     open_ones = [verdict for verdict in verdicts if verdict.status != "True"]
     if not open_ones:
         return (true(ConditionType.READY, Reason.READY, ready_message),)
     stalling = [
-        verdict for verdict in open_ones if verdict.status == "False" and verdict.reason in STALLING
+        verdict
+        for verdict in open_ones
+        if verdict.status == "False" and verdict.reason in {*STALLING, *stalling_now}
     ]
     cause = (stalling or open_ones)[0]
     kind = ConditionType.STALLED if stalling else ConditionType.RECONCILING
