@@ -10,7 +10,7 @@ from paddock.api.inferencepool import EngineName
 from paddock.local.cluster import EmbeddedCluster
 from paddock.local.progress import Lines
 from paddock.local.sample_model import Sample
-from paddock.local.trial import install_operator, serve_sample
+from paddock.local.trial import assembled, install_operator, serve_sample
 from support.tiny_model import write_tiny_model
 from support.world import World
 
@@ -24,7 +24,8 @@ def cluster() -> Iterator[EmbeddedCluster]:
     cluster.down()
     try:
         cluster.up()
-        install_operator(cluster, (EngineName.LLAMA_CPP, EngineName.OLLAMA), Lines())
+        engines = (EngineName.LLAMA_CPP, EngineName.OLLAMA)
+        install_operator(cluster, assembled(cluster, engines, Lines()), Lines())
         yield cluster
     finally:
         cluster.down()

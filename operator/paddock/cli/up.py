@@ -1,32 +1,47 @@
-"""`paddock up` and `paddock down`: a cluster on this machine that answers a chat, and its end."""
+"""`paddock up` and `paddock down`: a cluster that answers a chat, and its end."""
 
 import sys
 import time
+from pathlib import Path
 from typing import Self
 
 import click
 from rich.console import Console
 
 from paddock.api.inferencepool import EngineName
+from paddock.local.choose import Machine, Place, choose, look
 from paddock.local.cluster import EmbeddedCluster
+from paddock.local.context import ContextCluster
+from paddock.local.kind import KindCluster
+from paddock.local.kubectl import Target
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
-from paddock.local.sample_model import Sample, choose_sample
+from paddock.local.sample_model import HUB_SAMPLE, Sample, choose_sample
 from paddock.local.trial import (
     Answering,
+    Installed,
     apply_sample,
+    assembled,
     install_operator,
     serve_sample,
     wait_for_model,
     wait_for_pool,
 )
+from paddock.settings import Images
 
 DEFAULT_CLUSTER = "paddock"
+_CLONE = Path(__file__).resolve().parents[3]
+_KIND_IMAGE = "localhost/paddock/operator:clone"
+_LOCAL_PORT = 8080
 _ENGINES = {
     "both": (EngineName.LLAMA_CPP, EngineName.OLLAMA),
     "llama-cpp": (EngineName.LLAMA_CPP,),
     "ollama": (EngineName.OLLAMA,),
 }
+_NAME = click.option(
+    "--name", default=DEFAULT_CLUSTER, show_default=True, help="Name of a cluster made here."
+)
+_CONTEXT = click.option("--context", help="A cluster of your own, by its kubeconfig context.")
 
 
 class Terminal:
@@ -52,52 +67,115 @@ class Terminal:
 
 
 @click.command("up")
-@click.option("--name", default=DEFAULT_CLUSTER, show_default=True, help="The cluster's name.")
+@_NAME
+@_CONTEXT
 @click.option("--engine", type=click.Choice(sorted(_ENGINES)), default="both", show_default=True)
 @click.option("--model", "source", help="A source such as hf://ORG/REPO/FILE; a small one else.")
-def up(name: str, engine: str, source: str | None) -> None:
-    """Start Kubernetes on this machine, serve one model, and say how to chat with it."""
+@click.option(
+    "--operator-image",
+    default=Images().operator,
+    show_default=True,
+    help="With --context: the image that the cluster's nodes fetch.",
+)
+def up(
+    name: str, context: str | None, engine: str, source: str | None, operator_image: str
+) -> None:
+    """Serve one model, on a cluster made here or on your own, and say how to chat with it."""
+    engines = _ENGINES[engine]
     try:
+        machine = look()
+        place = choose(context, machine)
         with Terminal() as report:
-            answering = _up(name, _ENGINES[engine], source, report)
+            if place is Place.EMBEDDED:
+                lines = _embedded(name, engines, source, report)
+            elif place is Place.KIND:
+                kind = _kind(name, machine, report)
+                lines = _serve(kind, Installed(_KIND_IMAGE), engines, source, report)
+            else:
+                own = ContextCluster(str(context), report)
+                own.up()
+                lines = _serve(own, Installed(operator_image), engines, source, report)
     except LocalError as error:
         click.echo(f"paddock up: {error}", err=True)
         sys.exit(1)
-    click.echo(_closing(name, *answering))
+    click.echo("\n".join(lines))
 
 
-def _up(
+def _embedded(
     name: str, engines: tuple[EngineName, ...], source: str | None, report: Progress
-) -> tuple[str, list[Answering]]:
+) -> list[str]:
     cluster = EmbeddedCluster(name, report)
     cluster.up()
-    install_operator(cluster, engines, report)
+    install_operator(cluster, assembled(cluster, engines, report), report)
     sample = Sample("model", source=source) if source else choose_sample(report)
     if sample.terms:
         report.step(sample.name, sample.terms)
-    apply_sample(cluster, sample.name, serve_sample(cluster, sample), engines)
-    wait_for_model(cluster, sample.name, report)
-    return sample.name, [wait_for_pool(cluster, engine, report) for engine in engines]
-
-
-def _closing(name: str, model: str, answering: list[Answering]) -> str:
-    kubeconfig = EmbeddedCluster(name).kubeconfig
-    lines = [f"{model} answers:", ""]
+    place = serve_sample(cluster, sample)
+    answering = _answering(cluster, sample.name, place, engines, report)
+    lines = [f"{sample.name} answers:", ""]
     for each in answering:
-        body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
-        lines += [f"  # {each.engine}", f"  curl {each.url}/v1/chat/completions -d '{body}'", ""]
-    lines += [f"  export KUBECONFIG={kubeconfig}", "  kubectl get lmodel,ipool", ""]
-    lines.append("`paddock down` ends it and leaves nothing behind.")
-    return "\n".join(lines)
+        lines += [f"  # {each.engine}", f"  {_curl(f'http://{each.address}', sample.name)}", ""]
+    lines += [f"  export KUBECONFIG={cluster.kubeconfig}", "  kubectl get lmodel,ipool", ""]
+    return [*lines, "`paddock down` ends it and leaves nothing behind."]
+
+
+def _kind(name: str, machine: Machine, report: Progress) -> KindCluster:
+    cluster = KindCluster(name, str(machine.engine), report)
+    cluster.up()
+    cluster.build_image(_CLONE, _KIND_IMAGE)
+    return cluster
+
+
+def _serve(
+    cluster: Target,
+    installed: Installed,
+    engines: tuple[EngineName, ...],
+    source: str | None,
+    report: Progress,
+) -> list[str]:
+    """Install into a cluster whose nodes reach the registries, and say how to reach its pools."""
+    install_operator(cluster, installed, report)
+    sample = Sample("model", source=source) if source else HUB_SAMPLE
+    answering = _answering(cluster, sample.name, str(sample.source), engines, report)
+    lines = [f"{sample.name} answers:", ""]
+    for each in answering:
+        forward = f"kubectl -n default port-forward service/{each.service} {_LOCAL_PORT}:80"
+        lines += [
+            f"  # {each.engine}",
+            f"  {forward} &",
+            f"  {_curl(f'http://127.0.0.1:{_LOCAL_PORT}', sample.name)}",
+            "",
+        ]
+    return lines
+
+
+def _answering(
+    cluster: Target, name: str, source: str, engines: tuple[EngineName, ...], report: Progress
+) -> list[Answering]:
+    apply_sample(cluster, name, source, engines)
+    wait_for_model(cluster, name, report)
+    return [wait_for_pool(cluster, engine, report) for engine in engines]
+
+
+def _curl(url: str, model: str) -> str:
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+    return f"curl {url}/v1/chat/completions -d '{body}'"
 
 
 @click.command("down")
-@click.option("--name", default=DEFAULT_CLUSTER, show_default=True, help="The cluster's name.")
-def down(name: str) -> None:
-    """End the cluster and remove all it left on this machine, its data too; caches stay."""
+@_NAME
+@_CONTEXT
+def down(name: str, context: str | None) -> None:
+    """End a cluster made here with its data; from your own, take out what `up` put in."""
     try:
-        EmbeddedCluster(name).down()
+        if context is not None:
+            with Terminal() as report:
+                ContextCluster(context, report).remove()
+        elif KindCluster.exists(name):
+            KindCluster(name, str(look().engine)).down()
+        else:
+            EmbeddedCluster(name).down()
     except LocalError as error:
         click.echo(f"paddock down: {error}", err=True)
         sys.exit(1)
-    click.echo(f"{name} is gone.")
+    click.echo(f"{name} is gone." if context is None else f"Removed from {context}.")

@@ -1,4 +1,4 @@
-"""Where `paddock up` puts its cluster: a context you name, kind beside Docker or Podman, or here.
+"""Where `paddock up` puts its cluster: a context you name, here, or kind beside Docker or Podman.
 
 `choose` decides and is pure; `look` asks the machine.
 """
@@ -38,11 +38,11 @@ def choose(context: str | None, machine: Machine) -> Place:
     """Return the place, or raise LocalError with what would have to change for one."""
     if context is not None:
         return Place.CONTEXT
-    if machine.engine is not None and machine.has_kind:
-        return Place.KIND
     missing = _missing_for_embedded(machine)
     if missing is None:
         return Place.EMBEDDED
+    if machine.engine is not None and machine.has_kind:
+        return Place.KIND
     raise LocalError(
         f"No cluster can be made here: {missing}, {_missing_for_kind(machine)}, and no context was "
         "named. Change one of the three."

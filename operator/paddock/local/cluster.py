@@ -1,6 +1,5 @@
 """The whole embedded cluster: up, found again, down without a trace."""
 
-import json
 import os
 import re
 import shutil
@@ -10,12 +9,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from paddock.local import builds
 from paddock.local.addresses import Addresses, addresses_of, choose_index
 from paddock.local.control_plane import ControlPlane
 from paddock.local.dns import Dns, dns_manifests
 from paddock.local.egress import Egress
 from paddock.local.folders import clusters_folder, locked, state_folder
+from paddock.local.kubectl import Kubectl
 from paddock.local.metrics import metrics_manifests
 from paddock.local.network import Network, host_routes
 from paddock.local.node import Node
@@ -23,7 +22,6 @@ from paddock.local.problems import LocalError
 from paddock.local.processes import (
     kill_strays,
     recorded_pid,
-    run,
     start_daemon,
     stop_daemon,
 )
@@ -116,16 +114,15 @@ class EmbeddedCluster:
 
     def apply(self, manifests: Sequence[Manifest]) -> None:
         """Apply manifests as the administrator."""
-        body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
-        self.kubectl(
-            "apply", "--server-side", "--force-conflicts", "--field-manager=paddock-up", "-f", "-",
-            stdin=body,
-        )  # fmt: skip
+        self._kubectl.apply(manifests)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator and return its output."""
-        kubectl = builds.ensure(["kubectl"], self._report)["kubectl"] / "kubectl"
-        return run([kubectl, "--kubeconfig", self.kubeconfig, *arguments], stdin=stdin)
+        return self._kubectl.kubectl(*arguments, stdin=stdin)
+
+    @property
+    def _kubectl(self) -> Kubectl:
+        return Kubectl(("--kubeconfig", self.kubeconfig), self._report, own=False)
 
     @cached_property
     def _index(self) -> int:

@@ -3,14 +3,13 @@
 Written from kind's manual and not yet run: the machines Paddock is developed on have neither.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from paddock.local import builds
 from paddock.local.folders import state_folder
+from paddock.local.kubectl import Kubectl
 from paddock.local.processes import run
 from paddock.local.progress import Progress, Quiet
 from paddock.wire import Manifest
@@ -24,6 +23,11 @@ class KindCluster:
         self.folder = state_folder(f"kind-{name}")
         self._engine = engine
         self._report = report or Quiet()
+
+    @staticmethod
+    def exists(name: str) -> bool:
+        """Return whether `up` made a cluster of kind of this name."""
+        return state_folder(f"kind-{name}").exists()
 
     @property
     def kubeconfig(self) -> Path:
@@ -44,23 +48,24 @@ class KindCluster:
         self._kind("delete", "cluster", *self._target())
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def load_image(self, archive: Path) -> None:
-        """Give an image archive to the cluster's node."""
-        self._kind("load", "image-archive", str(archive), "--name", self.name)
+    def build_image(self, clone: Path, image: str) -> None:
+        """Build the operator's image with the container engine and give it to the node."""
+        self._report.step("images", f"building {image} with {self._engine}")
+        file = clone / "images/operator/Dockerfile"
+        run([self._engine, "build", "-q", "-f", file, "-t", image, clone])
+        self._kind("load", "docker-image", image, "--name", self.name)
 
     def apply(self, manifests: Sequence[Manifest]) -> None:
         """Apply manifests as the administrator."""
-        body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
-        self.kubectl(
-            "apply", "--server-side", "--force-conflicts", "--field-manager=paddock-up", "-f", "-",
-            stdin=body,
-        )  # fmt: skip
+        self._kubectl.apply(manifests)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl, the machine's own or ours, as the administrator and return its output."""
-        own = shutil.which("kubectl")
-        program = own or builds.ensure(["kubectl"], self._report)["kubectl"] / "kubectl"
-        return run([program, "--kubeconfig", self.kubeconfig, *arguments], stdin=stdin)
+        """Run kubectl as the administrator and return its output."""
+        return self._kubectl.kubectl(*arguments, stdin=stdin)
+
+    @property
+    def _kubectl(self) -> Kubectl:
+        return Kubectl(("--kubeconfig", self.kubeconfig), self._report, own=True)
 
     def _target(self) -> tuple[str, ...]:
         return ("--name", self.name, "--kubeconfig", str(self.kubeconfig))

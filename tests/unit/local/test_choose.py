@@ -20,16 +20,14 @@ def test_named_context_wins_over_everything() -> None:
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])
-def test_kind_is_taken_where_an_engine_answers(engine: str) -> None:
-    assert choose(None, replace(BARE, has_kind=True, engine=engine)) is Place.KIND
+def test_kind_is_taken_where_the_embedded_cluster_cannot_run(engine: str) -> None:
+    assert choose(None, replace(BARE, is_root=False, has_kind=True, engine=engine)) is Place.KIND
     mac = Machine(is_linux=False, is_root=False, has_apt=False, has_kind=True, engine=engine)
     assert choose(None, mac) is Place.KIND
 
 
-@pytest.mark.parametrize(
-    "machine", [BARE, replace(BARE, has_kind=True), replace(BARE, engine="docker")]
-)
-def test_otherwise_the_cluster_is_embedded(machine: Machine) -> None:
+@pytest.mark.parametrize("machine", [BARE, replace(BARE, has_kind=True, engine="docker")])
+def test_embedded_cluster_is_taken_where_it_can_run(machine: Machine) -> None:
     assert choose(None, machine) is Place.EMBEDDED
 
 

@@ -1,0 +1,80 @@
+"""A cluster of the user's own, by the name of its context in the user's kubeconfig.
+
+Only what `up` put there is taken out by `down`; claims with kept weights are no part of that.
+"""
+
+import json
+from collections.abc import Sequence
+
+from paddock import kinds, names
+from paddock.facts import Kind
+from paddock.local.install import NAME, NAMESPACE
+from paddock.local.kubectl import Kubectl
+from paddock.local.problems import LocalError
+from paddock.local.progress import Progress
+from paddock.wire import Manifest
+
+TRIAL = "paddock-up"
+"""The value of the managed-by label on all that `up` applies for a try."""
+
+
+class ContextCluster:
+    """Somebody's cluster; the same verbs as the embedded one."""
+
+    def __init__(self, context: str, report: Progress) -> None:
+        self.context = context
+        self._kubectl = Kubectl(("--context", context), report, own=True)
+
+    def up(self) -> None:
+        """Fail with a sentence unless the cluster answers and lets us install."""
+        allowed = self.kubectl("auth", "can-i", "create", "customresourcedefinitions").strip()
+        if allowed != "yes":
+            raise LocalError(
+                f"The user of context {self.context} may not create CustomResourceDefinitions; "
+                "name a context of an administrator."
+            )
+
+    def remove(self) -> None:
+        """Remove what `up` applied, the operator and the two kinds.
+
+        Raises LocalError, with nothing removed, while others' models or pools need the operator.
+        """
+        others = self._listed(f"{names.MANAGED_BY_LABEL}!={TRIAL}")
+        if others:
+            raise LocalError(
+                f"{len(others)} models or pools in context {self.context} are not of `paddock up`, "
+                f"the first is {others[0]}. Delete them, then run this again; nothing was removed."
+            )
+        for kind in self._known():
+            self.kubectl("delete", kind, "--all", "--all-namespaces", "--timeout=120s")
+        for kind in self._known():
+            self.kubectl("delete", "customresourcedefinition", kind)
+        self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        self.kubectl("delete", "clusterrole,clusterrolebinding", NAME, "--ignore-not-found")
+
+    def _known(self) -> list[str]:
+        """Return our kinds as far as the cluster knows them, users first."""
+        known = self.kubectl("api-resources", f"--api-group={names.GROUP}", "-o", "name").split()
+        return [name for kind in reversed(kinds.OWN) if (name := full_name(kind)) in known]
+
+    def _listed(self, selector: str) -> list[str]:
+        found = []
+        for kind in self._known():
+            text = self.kubectl("get", kind, "-A", "-l", selector, "-o", "json")
+            for item in json.loads(text)["items"]:
+                metadata = item["metadata"]
+                found.append(f"{item['kind']} {metadata['namespace']}/{metadata['name']}")
+        return found
+
+    def apply(self, manifests: Sequence[Manifest]) -> None:
+        """Apply manifests as the administrator."""
+        self._kubectl.apply(manifests)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in this context and return its output."""
+        return self._kubectl.kubectl(*arguments, stdin=stdin)
+
+
+def full_name(kind: Kind) -> str:
+    """Return a kind's plural with its group, as kubectl and CRDs name it."""
+    return f"{kind.plural}.{kind.group}"
