@@ -47,7 +47,7 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The operator's image and the arguments it is started with."""
+    """The operator's image, which is the pull Jobs' too, and what else it is started with."""
 
     image: str
     arguments: tuple[str, ...] = ()
@@ -58,8 +58,7 @@ def assembled(
 ) -> Installed:
     """Load the images that the engines need into the embedded node, each assembled here."""
     operator = _loaded(cluster, operator_image(report))
-    arguments = ["--operator-image", operator.name, "--operator-namespace", NAMESPACE,
-                 "--allow-http", "--allow-cidr", f"{cluster.addresses.host}/32"]  # fmt: skip
+    arguments = ["--allow-http", "--allow-cidr", f"{cluster.addresses.host}/32"]
     for engine, flag, image in (
         (EngineName.LLAMA_CPP, "--llama-cpp-image", llama_cpp_image),
         (EngineName.OLLAMA, "--ollama-image", ollama_image),
@@ -75,7 +74,8 @@ def install_operator(cluster: Target, installed: Installed, report: Progress) ->
     cluster.apply(crds)
     listed = [f"crd/{full_name(kind)}" for kind in kinds.OWN]
     cluster.kubectl("wait", "--for=condition=Established", *listed)
-    cluster.apply(build_install(installed.image, installed.arguments))
+    own = ("--operator-image", installed.image, "--operator-namespace", NAMESPACE)
+    cluster.apply(build_install(installed.image, (*own, *installed.arguments)))
     report.step("operator", "starting")
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}", "--timeout=300s")
     report.step("operator", "ready")

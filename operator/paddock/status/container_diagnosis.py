@@ -9,6 +9,7 @@ import re
 from paddock.api.base import Diagnosis
 from paddock.api.reasons import Reason
 from paddock.facts import ContainerFact
+from paddock.plan.deployment import COMPONENT
 from paddock.status.wording import shortened
 
 _IMAGE = frozenset(
@@ -27,14 +28,14 @@ _IMAGE_CAUSES = (
      "Choose an image that is built for this architecture."),
     (re.compile(r"unauthorized|denied|forbidden|authentication|authorization", re.IGNORECASE),
      "is refused by its registry, or does not exist there",
-     "Correct engine.image, or give the nodes access to the registry."),
+     "Correct {setting}, or give the nodes access to the registry."),
     (re.compile(r"not found|manifest unknown|does not exist|name unknown", re.IGNORECASE),
      "does not exist in its registry",
-     "Correct engine.image."),
+     "Correct {setting}."),
     (re.compile(r"no such host|lookup|i/o timeout|connection refused|unreachable|deadline|TLS|x509",
                 re.IGNORECASE),
      "cannot be fetched: the registry is not reachable from the node",
-     "Let the nodes reach the registry, or set engine.image to one they reach."),
+     "Let the nodes reach the registry, or set {setting} to one they reach."),
     (re.compile(r"no space left|disk quota", re.IGNORECASE),
      "does not fit on the node's disk",
      "Free space on the node, or use another node."),
@@ -60,14 +61,22 @@ def _image(pod: str, container: ContainerFact) -> Diagnosis | None:
         return None
     name = container.image or f"of container {container.name}"
     if container.waiting_reason == "InvalidImageName":
-        said, fix = "is not a valid image name", "Correct engine.image."
+        said, fix = "is not a valid image name", "Correct {setting}."
     elif container.waiting_reason == "ErrImageNeverPull":
         said, fix = "is not on the node and may not be pulled", "Load the image onto the nodes."
     else:
         said, fix = _image_cause(container.waiting_message or "")
     return Diagnosis(
-        object=pod, reason=Reason.IMAGE_PULL_FAILED, cause=f"The image {name} {said}.", fix=fix
+        object=pod,
+        reason=Reason.IMAGE_PULL_FAILED,
+        cause=f"The image {name} {said}.",
+        fix=fix.format(setting=_setting(container)),
     )
+
+
+def _setting(container: ContainerFact) -> str:
+    """Return what names the image of a container: the pool, or the operator for its own program."""
+    return "engine.image" if container.name == COMPONENT else "the operator's --operator-image"
 
 
 def _image_cause(message: str) -> tuple[str, str]:
@@ -76,7 +85,7 @@ def _image_cause(message: str) -> tuple[str, str]:
             return said, fix
     return (
         "cannot be pulled",
-        "Correct engine.image, or let the nodes reach and log in to its registry.",
+        "Correct {setting}, or let the nodes reach and log in to its registry.",
     )
 
 

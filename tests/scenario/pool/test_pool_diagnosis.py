@@ -392,3 +392,9 @@ def test_trouble_of_a_revision_that_is_left_is_not_the_pools() -> None:
     assert summary(status_of(replace(facts, pods=(replace(leaving, revision=None),))))[
         "Stalled"
     ].startswith("True")
+
+
+def test_image_of_our_own_program_is_the_operators_setting() -> None:
+    view = ContainerFact("view", waiting_reason="ErrImagePull", waiting_message="no such host")
+    cause = only_cause(with_pod(replace(waiting_pod(ENGINE), init_containers=(view,))))
+    assert "the operator's --operator-image" in cause.fix
