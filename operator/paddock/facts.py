@@ -131,6 +131,8 @@ class DeploymentFact:
     uid: str
     generation: int
     observed_generation: int
+    asked: int = 1
+    """What its spec asks for, whoever wrote it."""
     replicas: int = 0
     updated: int = 0
     ready: int = 0
@@ -232,7 +234,17 @@ class Delete:
     resource_version: str | None = None
 
 
-Change: TypeAlias = Apply | Delete
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Set a Deployment's replicas, if it is still the one that was looked at."""
+
+    namespace: str
+    name: str
+    replicas: int
+    resource_version: str
+
+
+Change: TypeAlias = Apply | Delete | Scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ LOCAL_MODEL = "LocalModel"
 INFERENCE_POOL = "InferencePool"
 
 FIELD_MANAGER = "paddock"
+SCALING_MANAGER = "paddock-scaling"
+"""Owns the replicas of a Deployment that scales by demand."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "paddock"
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -23,6 +25,7 @@ POOL_LABEL = f"{GROUP}/pool"
 MODEL_LABEL = f"{GROUP}/model"
 
 APPLIED_ANNOTATION = f"{GROUP}/applied-hash"
+SCALED_ANNOTATION = f"{GROUP}/replicas"
 REVISION_ANNOTATION = f"{GROUP}/revision"
 PLAN_ANNOTATION = f"{GROUP}/pull-plan-hash"
 

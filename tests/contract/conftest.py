@@ -8,10 +8,9 @@ import pytest_asyncio
 
 from paddock.cli.crds import render_crds
 from paddock.kube.real import RealCluster, connect
-from paddock.local import builds
 from paddock.local.control_plane import ControlPlane
-from paddock.local.processes import run
 from paddock.local.progress import Lines
+from support.plane import kubectl
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +24,6 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield plane
     finally:
         plane.stop()
-
-
-def kubectl(plane: ControlPlane, *arguments: str, stdin: str | None = None) -> str:
-    binary = builds.ensure(["kubectl"], Lines())["kubectl"] / "kubectl"
-    return run([binary, "--kubeconfig", plane.kubeconfig, *arguments], stdin=stdin)
 
 
 @pytest_asyncio.fixture

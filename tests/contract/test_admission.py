@@ -87,6 +87,8 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"replicas": -1}, "spec.replicas"),
     ({"replicas": 1001}, "spec.replicas"),
     ({"replicas": "one"}, "spec.replicas"),
+    ({"replicas": 1, "scaling": {}}, "spec"),
+    ({"scaling": {"min": -1}}, "spec.scaling.min"),
     ({"hardware": {"gpus": -1}}, "spec.hardware.gpus"),
     ({"hardware": {"gpus": 999}}, "spec.hardware.gpus"),
     ({"hardware": {"resourceName": "gpu!"}}, "spec.hardware.resourceName"),
@@ -116,6 +118,7 @@ GOOD_MODELS: list[dict[str, Any]] = [
 ]
 GOOD_POOLS: list[dict[str, Any]] = [
     {},
+    {"scaling": {"min": 0}},
     {"replicas": 0, "serving": {"gpuLayers": "Auto", "keepAlive": "-1"}},
     {"serving": {"gpuLayers": 32, "keepAlive": "1h30m", "gpuMemoryUtilization": 0.9}},
     {"models": [{"name": "a", "as": "name:tag"}, {"name": "b", "preload": False}]},

@@ -80,7 +80,7 @@ def deployment(replicas: int, **other: int | str) -> DeploymentFact:
     """Return a Deployment whose replicas are all ready and of the newest revision."""
     fact = DeploymentFact(
         name="chat", uid="uid-deployment", generation=1, observed_generation=1,
-        replicas=replicas, updated=replicas, ready=replicas, available=replicas,
+        asked=replicas, replicas=replicas, updated=replicas, ready=replicas, available=replicas,
     )  # fmt: skip
     return replace(fact, **other)  # type: ignore[arg-type]  # the tests' own field names
 

@@ -57,6 +57,12 @@ MODEL_RULES = (
 POOL_RULES = (
     Rule(
         "",
+        "!(has(self.replicas) && has(self.scaling))",
+        "scaling decides the number of replicas: leave out replicas (kubectl scale and an "
+        "autoscaler of the pool write it), or leave out scaling",
+    ),
+    Rule(
+        "",
         "self.engine.name != 'VLLM' || size(self.models) == 1",
         "a VLLM pool serves exactly one model: make one pool per model",
     ),

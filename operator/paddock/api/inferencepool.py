@@ -112,6 +112,15 @@ class Serving(Record):
     gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1)] = None
 
 
+class Scaling(Record):
+    """Replicas by demand, instead of a fixed number."""
+
+    least: Annotated[
+        int | None,
+        Field(alias="min", ge=0, le=1000, description="Never fewer replicas (default 1)."),
+    ] = None
+
+
 class InferencePoolSpec(Record):
     """What the user wants served."""
 
@@ -124,7 +133,10 @@ class InferencePoolSpec(Record):
             json_schema_extra={"x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    replicas: Annotated[int | None, Field(ge=0, le=1000)] = None
+    replicas: Annotated[
+        int | None, Field(ge=0, le=1000, description="A fixed number; excludes scaling.")
+    ] = None
+    scaling: Scaling | None = None
     hardware: Hardware | None = None
     serving: Serving | None = None
 

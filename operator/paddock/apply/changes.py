@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from paddock.api.reasons import Reason
 from paddock.errors import ConflictError, ForbiddenError, InvalidError
-from paddock.facts import Apply, Change, Delete, Refusal
-from paddock.kinds import BY_KIND
+from paddock.facts import Apply, Change, Delete, Refusal, Scale
+from paddock.kinds import BY_KIND, DEPLOYMENTS
 from paddock.kube.cache import Cache, place_of
 from paddock.kube.cluster import Cluster
 from paddock.plan.changes import conflict, is_foreign
@@ -42,6 +42,11 @@ async def _attempt(cluster: Cluster, cache: Cache, change: Change) -> Refusal | 
                 return await _apply(cluster, cache, manifest)
             case Delete():
                 await _delete(cluster, cache, change)
+            case Scale():
+                await cluster.scale(
+                    DEPLOYMENTS, change.namespace, change.name, replicas=change.replicas,
+                    resource_version=change.resource_version,
+                )  # fmt: skip
     except ForbiddenError as error:
         return _refusal(change, _forbidden_reason(str(error)), str(error))
     except InvalidError as error:
@@ -79,7 +84,13 @@ async def _delete(cluster: Cluster, cache: Cache, change: Delete) -> None:
 
 
 def _verb(change: Change) -> str:
-    return "apply" if isinstance(change, Apply) else "delete"
+    match change:
+        case Apply():
+            return "apply"
+        case Delete():
+            return "delete"
+        case Scale():
+            return f"scale to {change.replicas}"
 
 
 def _name(change: Change) -> str:
@@ -88,6 +99,8 @@ def _name(change: Change) -> str:
             return _manifest_name(manifest)
         case Delete():
             return f"{change.kind.kind}/{change.name}"
+        case Scale():
+            return f"Deployment/{change.name}"
 
 
 def _manifest_name(manifest: Manifest) -> str:

@@ -38,6 +38,12 @@ class Cluster(Protocol):
         """Server-side apply the status subresource; uid and resourceVersion are preconditions."""
         ...
 
+    async def scale(
+        self, kind: Kind, namespace: str, name: str, *, replicas: int, resource_version: str
+    ) -> None:
+        """Apply the scale subresource of exactly this version, and own the number from then on."""
+        ...
+
     async def delete(
         self,
         kind: Kind,

@@ -154,6 +154,21 @@ class RealCluster:
         query = urlencode({"fieldManager": names.FIELD_MANAGER, "force": "true"})
         return await self._write("PATCH", f"{path}{subresource}?{query}", manifest, _APPLY)
 
+    async def scale(
+        self, kind: Kind, namespace: str, name: str, *, replicas: int, resource_version: str
+    ) -> None:
+        """Apply the scale subresource of exactly this version, and own the number from then on."""
+        metadata = {"name": name, "namespace": namespace, "resourceVersion": resource_version}
+        body: Manifest = {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": metadata,
+            "spec": {"replicas": replicas},
+        }
+        query = urlencode({"fieldManager": names.SCALING_MANAGER, "force": "true"})
+        path = f"{_path(kind, namespace, name)}/scale?{query}"
+        await self._write("PATCH", path, body, _APPLY)
+
     async def delete(
         self,
         kind: Kind,

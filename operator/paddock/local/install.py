@@ -45,6 +45,7 @@ def _cluster_role() -> Manifest:
     rules = [_rule(kind, (*_READ, "patch")) for kind in kinds.OWN]
     rules += [_rule(kind, ("patch",), "status") for kind in kinds.OWN]
     rules += [_rule(kind, _OWNED) for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)]
+    rules += [_rule(kinds.DEPLOYMENTS, ("patch",), "scale")]
     rules += [_rule(kinds.PODS, ("list", "watch")), _rule(kinds.EVENTS, ("list",))]
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",

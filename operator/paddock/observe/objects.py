@@ -122,6 +122,7 @@ def deployment_fact(deployment: Manifest) -> DeploymentFact:
         uid=text(deployment, "metadata", "uid") or "",
         generation=number(deployment, "metadata", "generation"),
         observed_generation=number(deployment, "status", "observedGeneration"),
+        asked=number(deployment, "spec", "replicas"),
         replicas=number(deployment, "status", "replicas"),
         updated=number(deployment, "status", "updatedReplicas"),
         ready=number(deployment, "status", "readyReplicas"),

@@ -21,6 +21,7 @@ from paddock.plan.engines.registry import PROFILES
 from paddock.plan.network_policy import build_network_policy
 from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import build_replica, pooled_models
+from paddock.plan.scaling import decide_replicas, handed_over, plan_scale
 from paddock.plan.service import build_service
 from paddock.settings import Settings
 from paddock.wire import Manifest
@@ -61,7 +62,7 @@ def plan_pool(facts: PoolFacts, settings: Settings) -> PoolPlan:
         missing=tuple(each.name for each in pool.spec.models if each.name not in facts.models),
         waiting=tuple(each.model.metadata.name for each in known if not is_ready(each.model)),
         models=known,
-        replicas=1 if pool.spec.replicas is None else pool.spec.replicas,
+        replicas=decide_replicas(pool, facts.deployment.asked if facts.deployment else None),
     )
     if pool.metadata.deletion_timestamp is not None or base.refused or base.missing or base.waiting:
         return base
@@ -80,15 +81,17 @@ def _with_children(
     ]
     if replica.run.files:
         wanted.append(build_config_map(pool, replica.run))
-    deployment = build_deployment(pool, replica, base.replicas)
+    live = _live_deployment(facts)
+    deployment = _deployment(facts, replica, base.replicas)
     wanted.append(deployment)
     if base.replicas > 1:
         wanted.append(build_disruption_budget(pool))
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
+    scales = plan_scale(pool, live, base.replicas) if not planned.refusals else ()
     return replace(
         base,
         wanted=tuple(wanted),
-        changes=planned.changes,
+        changes=(*scales, *planned.changes),
         conflicts=planned.refusals,
         revision=revision_of(deployment),
         effective=_effective(replica, base.replicas),
@@ -97,18 +100,27 @@ def _with_children(
     )
 
 
+def _live_deployment(facts: PoolFacts) -> Manifest | None:
+    name = names.pool_child_name(facts.pool.metadata.name)
+    return facts.children.manifests.get(("Deployment", name))
+
+
+def _deployment(facts: PoolFacts, replica: Replica, replicas: int) -> Manifest:
+    built = build_deployment(facts.pool, replica, replicas)
+    return handed_over(facts.pool, built, _live_deployment(facts))
+
+
 def _unhurried(replica: Replica, facts: PoolFacts, replicas: int) -> Replica:
     """Keep the operator image of a view that needs no other change.
 
     A new operator must not restart engines: its image comes in with the next change of theirs.
     """
-    name = names.pool_child_name(facts.pool.metadata.name)
-    live = facts.children.manifests.get(("Deployment", name))
+    live = _live_deployment(facts)
     image = view_image(live) if live is not None else None
     if replica.view is None or image is None:
         return replica
     kept = replace(replica, operator_image=image)
-    wanted = build_deployment(facts.pool, kept, replicas)
+    wanted = _deployment(facts, kept, replicas)
     return kept if not plan_changes([wanted], facts.children).changes else replica
 
 

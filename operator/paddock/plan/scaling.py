@@ -1,0 +1,67 @@
+"""How many replicas a pool that scales by demand shall have, and who owns that number.
+
+Pure. The Deployment's replicas are then no part of what we apply: they are written through its
+scale subresource, so that the activator may wake a pool with this operator gone, and nobody fights.
+"""
+
+from collections.abc import Mapping
+
+from paddock import names
+from paddock.api.inferencepool import InferencePool
+from paddock.facts import Change, Scale
+from paddock.plan.changes import is_deleting
+from paddock.wire import Json, Manifest
+
+_SCALED = "by-demand"
+
+
+def decide_replicas(pool: InferencePool, asked: int | None) -> int:
+    """Return the replicas to have; `asked` is what the Deployment asks for now, if there is one."""
+    scaling = pool.spec.scaling
+    if scaling is None:
+        return 1 if pool.spec.replicas is None else pool.spec.replicas
+    least = 1 if scaling.least is None else scaling.least
+    return least if asked is None else max(least, asked)
+
+
+def handed_over(pool: InferencePool, deployment: Manifest, live: Manifest | None) -> Manifest:
+    """Return the Deployment as it is applied: without replicas where demand decides them.
+
+    A new one is made with its replicas, or Kubernetes would make one of them.
+    """
+    if pool.spec.scaling is None or live is None:
+        return deployment
+    metadata, spec = _mapping(deployment, "metadata"), _mapping(deployment, "spec")
+    annotations = {**_mapping(metadata, "annotations"), names.SCALED_ANNOTATION: _SCALED}
+    return {
+        **deployment,
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {key: value for key, value in spec.items() if key != "replicas"},
+    }
+
+
+def plan_scale(pool: InferencePool, live: Manifest | None, replicas: int) -> tuple[Change, ...]:
+    """Return the write of the scale subresource, if one is due; it goes before any other.
+
+    It is due too while our own apply still owns the number: to leave a field out that nobody else
+    owns is to reset it.
+    """
+    if pool.spec.scaling is None or live is None or is_deleting(live):
+        return ()
+    metadata = _mapping(live, "metadata")
+    mark = _mapping(metadata, "annotations").get(names.SCALED_ANNOTATION)
+    if mark == _SCALED and _mapping(live, "spec").get("replicas") == replicas:
+        return ()
+    return (
+        Scale(
+            str(metadata["namespace"]),
+            str(metadata["name"]),
+            replicas,
+            str(metadata["resourceVersion"]),
+        ),
+    )
+
+
+def _mapping(value: Json, key: str) -> Mapping[str, Json]:
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
