@@ -5,6 +5,7 @@ import importlib
 import click
 
 _COMMANDS = {
+    "charts": "paddock.cli.charts:charts",
     "crds": "paddock.cli.crds:crds",
     "operator": "paddock.cli.operator:operator",
     "up": "paddock.cli.up:up",
