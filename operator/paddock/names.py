@@ -38,6 +38,14 @@ PROGRESS_PORT = 9090
 PROGRESS_PORT_NAME = "progress"
 HEALTH_PORT = 8081
 
+POOL_HEADER = "x-paddock-pool"
+"""NAMESPACE/NAME of the pool a request is for, as the gateway tells the activator."""
+GATEWAY = "paddock-gateway"
+"""A namespace's front door: Deployment, Service and ConfigMap."""
+ACTIVATOR = "paddock-activator"
+"""Deployment, Service and account of the activator, in the operator's namespace."""
+ACTIVATOR_PORT = 8080
+
 STORE_PATH = "/store"
 CLAIMS_PATH = "/claims"
 CREDENTIALS_PATH = "/credentials"

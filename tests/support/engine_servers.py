@@ -62,10 +62,15 @@ def can_run() -> bool:
 
 @contextmanager
 def serving(
-    profile: Profile, run: EngineRun, folder: Path, mounts: Mapping[str, Path]
+    profile: Profile,
+    run: EngineRun,
+    folder: Path,
+    mounts: Mapping[str, Path],
+    *,
+    port: int | None = None,
 ) -> Iterator[Served]:
     """Run the engine until the block ends; it has answered its health route when this yields."""
-    place, port = installed(profile.name), _free_port()
+    place, port = installed(profile.name), port or free_port()
     (root := folder / "root").mkdir(parents=True)
     (config := folder / "config").mkdir()
     for name, content in run.files.items():
@@ -109,7 +114,7 @@ def _at(arguments: tuple[str, ...], port: int) -> tuple[str, ...]:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -3,6 +3,7 @@
 Pure declarations. Fields whose machinery is not built yet are absent, not ignored.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -28,6 +29,14 @@ class EngineName(StrEnum):
     OLLAMA = "Ollama"
     LLAMA_CPP = "LlamaCpp"
     VLLM = "VLLM"
+
+
+HEALTH_PATHS: Mapping[EngineName, str] = {
+    EngineName.OLLAMA: "/api/version",
+    EngineName.LLAMA_CPP: "/health",
+    EngineName.VLLM: "/health",
+}
+"""Answers 200 when the engine can take requests."""
 
 
 class EngineEnv(Record):

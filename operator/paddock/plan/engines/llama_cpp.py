@@ -145,7 +145,6 @@ PROFILE = Profile(
     name=EngineName.LLAMA_CPP,
     image="ghcr.io/ggml-org/llama.cpp:server-b11669",
     gpu_image="ghcr.io/ggml-org/llama.cpp:server-cuda-b11669",
-    health_path="/health",
     default_gpus=0,
     formats=frozenset({"gguf"}),
     variables=DEVICE_VARIABLES | {"GGML_CUDA_ENABLE_UNIFIED_MEMORY", "GGML_CUDA_DISABLE_GRAPHS"},

@@ -91,7 +91,6 @@ PROFILE = Profile(
     name=EngineName.OLLAMA,
     image="docker.io/ollama/ollama:0.17.4",
     gpu_image="docker.io/ollama/ollama:0.17.4",
-    health_path="/api/version",
     default_gpus=0,
     formats=frozenset({"gguf"}),
     variables=DEVICE_VARIABLES

@@ -6,7 +6,7 @@ Pure. An engine maps each `serving` knob or refuses it by name.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from paddock.api.inferencepool import EngineName, InferencePool, Serving
+from paddock.api.inferencepool import HEALTH_PATHS, EngineName, InferencePool, Serving
 from paddock.api.localmodel import LocalModel, Modelfile, ModelfileParameters
 from paddock.wire import Json
 
@@ -100,8 +100,6 @@ class Profile:
     name: EngineName
     image: str
     gpu_image: str
-    health_path: str
-    """Answers 200 when the engine can take requests."""
     default_gpus: int
     formats: frozenset[str]
     variables: frozenset[str]
@@ -121,6 +119,11 @@ class Profile:
     """What starting may take, apart from reading weights."""
     joins_flags: bool = False
     """Whether a flag may carry its value after an equals sign."""
+
+    @property
+    def health_path(self) -> str:
+        """Return the route that answers 200 when the engine can take requests."""
+        return HEALTH_PATHS[self.name]
 
 
 def declared_context(pool: InferencePool, model: PooledModel) -> int | None:

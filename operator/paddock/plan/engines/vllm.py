@@ -134,7 +134,6 @@ PROFILE = Profile(
     name=EngineName.VLLM,
     image="docker.io/vllm/vllm-openai:v0.11.0",
     gpu_image="docker.io/vllm/vllm-openai:v0.11.0",
-    health_path="/health",
     default_gpus=1,
     formats=frozenset({"gguf", "safetensors"}),
     variables=DEVICE_VARIABLES
