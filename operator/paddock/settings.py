@@ -25,10 +25,16 @@ class SourcePolicy:
 class Images:
     """The images of the children; user-facing defaults name the projects' official ones."""
 
+    registry: str | None = None
+    """Stands in for the host of every default engine image: a mirror's address and path."""
     operator: str = f"ghcr.io/paddock-dev/paddock:{VERSION}"
     ollama: str | None = None
     llama_cpp: str | None = None
     vllm: str | None = None
+
+    def mirrored(self, image: str) -> str:
+        """Return a default image as the registry in force holds it."""
+        return f"{self.registry}/{image.partition('/')[2]}" if self.registry else image
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,11 @@ class _Plain(yaml.SafeDumper):
 
 def check_golden(file: Path, value: Json) -> None:
     """Fail unless the file says exactly this value."""
-    text = yaml.dump(value, Dumper=_Plain, sort_keys=True, width=100)
+    check_golden_text(file, yaml.dump(value, Dumper=_Plain, sort_keys=True, width=100))
+
+
+def check_golden_text(file: Path, text: str) -> None:
+    """Fail unless the file says exactly this text."""
     if os.environ.get("PADDOCK_GOLDEN") == "write":
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

@@ -1,6 +1,7 @@
 """A store on disk holding tiny real models, and the LocalModels that the puller would have made."""
 
 import hashlib
+from functools import partial
 
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
@@ -24,15 +25,15 @@ def add_tiny_model(
     template: ChatTemplate | None = None,
 ) -> LocalModel:
     """Write one model into the store and return it as Ready."""
-    partial = write_tiny_model(store.partial / name, seed=seed, name=name)
-    digest = f"sha256:{hashlib.sha256(partial.read_bytes()).hexdigest()}"
-    size = partial.stat().st_size
-    with partial.open("rb") as stream:
+    weights = write_tiny_model(store.partial / name, seed=seed, name=name)
+    digest = f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+    size = weights.stat().st_size
+    with weights.open("rb") as stream:
         header = read_header(stream, size)
-    store.commit(partial, digest)
+    store.commit(weights, digest)
     file = f"{name}.gguf"
     manifest, digests = build_manifest(
-        store, StoredFile(file, digest, size, header), None, template
+        partial(store.add_bytes, name), StoredFile(file, digest, size, header), None, template
     )
     store.write_manifest(name, "latest", manifest)
     store.write_view(name, [Entry(file, digest, size)], {"blobs": list(digests)})

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+CHUNK = 64 << 10
+
 
 @dataclass
 class Site:
@@ -21,6 +23,8 @@ class Site:
     cut_after: Callable[[str, int], int | None] = lambda _path, _count: None
     """By path and request number: send so many bytes of the body and close."""
     claimed_size: int | None = None
+    gate: Callable[[str, int], None] = lambda _path, _offset: None
+    """Called before each chunk of a body, with its place in the file."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     sent: int = 0
@@ -69,17 +73,26 @@ class _Handler(BaseHTTPRequestHandler):
         partial = site.ranges and asked and self.headers.get("If-Range") in (None, etag)
         first, last = _range(asked, size) if partial else (0, size - 1)
         body = content[first : last + 1][: site.cut_after(path, count)]
-        with site.lock:  # before they leave: who has the headers may look at once
-            site.sent += len(body)
         self.send_response(206 if partial else 200)
         if partial:
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.send_header("ETag", etag)
         self.send_header("Content-Length", str(last - first + 1))
-        self.end_headers()
-        self.wfile.write(body)
+        self._body(path, first, body)
         if len(body) <= last - first:
             self.close_connection = True
+
+    def _body(self, path: str, first: int, body: bytes) -> None:
+        """Send the body in chunks, each counted before it leaves: who has it may look at once."""
+        site = self.site
+        for start in range(0, len(body), CHUNK) or [0]:
+            site.gate(path, first + start)
+            chunk = body[start : start + CHUNK]
+            with site.lock:
+                site.sent += len(chunk)
+            if start == 0:
+                self.end_headers()
+            self.wfile.write(chunk)
 
 
 def _range(asked: str, size: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from paddock.telemetry.logs import configure
 @click.option("--namespace", help="Serve this one namespace; all namespaces by default.")
 @click.option("--operator-namespace", default="paddock-system", show_default=True)
 @click.option("--operator-image", help="Image of the pull Jobs; by default this release's.")
+@click.option("--image-registry", help="A mirror: replaces the host of engines' default images.")
 @click.option("--ollama-image", help="Replaces Ollama's official image.")
 @click.option("--llama-cpp-image", help="Replaces llama.cpp's official image.")
 @click.option("--vllm-image", help="Replaces vLLM's official image.")
@@ -31,6 +32,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     namespace: str | None,
     operator_namespace: str,
     operator_image: str | None,
+    image_registry: str | None,
     ollama_image: str | None,
     llama_cpp_image: str | None,
     vllm_image: str | None,
@@ -60,6 +62,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
         ),
         images=Images(
             operator=operator_image or Images().operator,
+            registry=image_registry,
             ollama=ollama_image,
             llama_cpp=llama_cpp_image,
             vllm=vllm_image,

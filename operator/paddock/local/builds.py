@@ -109,6 +109,14 @@ COMPONENTS = {
             expected=120,
         ),
         Component(
+            name="helm",
+            module="helm.sh/helm/v4",
+            version="v4.3.1",
+            commands=("cmd/helm",),
+            expected=290,
+            ldflags="-X helm.sh/helm/v4/internal/version.version=v4.3.1",
+        ),
+        Component(
             name="ollama",
             module="github.com/ollama/ollama",
             version="v0.17.4",

@@ -1,116 +1,63 @@
-"""The operator as Kubernetes objects: its namespace, account, rights and Deployment. Pure."""
+"""The operator as Kubernetes objects: the committed rendering of its chart, with another image.
 
-from collections.abc import Sequence
+The chart is the one description; `paddock charts` renders it into manifests/install. Reads files of
+the clone only.
+"""
 
-from paddock import kinds, names
-from paddock.facts import Kind
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
 from paddock.local.install_activator import build_activator
-from paddock.plan.pod import (
-    container_security_context,
-    pod_security_context,
-    scratch_mount,
-    scratch_volume,
-)
+from paddock.local.problems import LocalError
 from paddock.wire import Json, Manifest
 
 NAMESPACE = "paddock-system"
 NAME = "paddock-operator"
-_LABELS: dict[str, Json] = {names.NAME_LABEL: "paddock", names.COMPONENT_LABEL: "operator"}
-_READ = ("get", "list", "watch")
-_OWNED = ("get", "list", "watch", "create", "patch", "delete")
+_RENDERED = Path(__file__).resolve().parents[3] / "manifests" / "install" / "cluster"
+_FILES = ("namespace.yaml", "paddock.yaml")
 
 
 def build_install(image: str, arguments: Sequence[str]) -> Sequence[Manifest]:
-    """Return everything an operator for all namespaces needs, but the CRDs."""
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
-        },
-        _cluster_role(),
-        _binding("ClusterRoleBinding", "ClusterRole"),
-        _lease_role(),
-        _binding("RoleBinding", "Role"),
-        _deployment(image, arguments),
-        *build_activator(NAMESPACE, image),
+    """Return everything an operator for all namespaces needs, and its activator, but the CRDs."""
+    whole = [
+        document for name in _FILES for document in yaml.safe_load_all(_read(_RENDERED / name))
     ]
+    operator = [_started(each, image, arguments) for each in whole if each]
+    return [*operator, *build_activator(NAMESPACE, image)]
 
 
-def _rule(kind: Kind, verbs: Sequence[str], subresource: str = "") -> Json:
-    resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-    return {"apiGroups": [kind.group], "resources": [resource], "verbs": list(verbs)}
+def _read(file: Path) -> str:
+    if not file.exists():
+        raise LocalError(f"The operator is installed from a clone: {file} is missing.")
+    return file.read_text()
 
 
-def _cluster_role() -> Manifest:
-    rules = [_rule(kind, (*_READ, "patch")) for kind in kinds.OWN]
-    rules += [_rule(kind, ("patch",), "status") for kind in kinds.OWN]
-    rules += [_rule(kind, _OWNED) for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)]
-    rules += [_rule(kinds.DEPLOYMENTS, ("patch",), "scale")]
-    rules += [_rule(kinds.PODS, ("list", "watch")), _rule(kinds.EVENTS, ("list",))]
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": NAME},
-        "rules": rules,
-    }
+def _started(manifest: Manifest, image: str, arguments: Sequence[str]) -> Manifest:
+    """Return the Deployment with this image and these arguments, and any other object as it is."""
+    if manifest["kind"] != "Deployment":
+        return manifest
+    started: list[Json] = ["operator", *arguments]
+    spec = _child(manifest, "spec")
+    template = _child(spec, "template")
+    pod = _child(template, "spec")
+    containers: list[Json] = [
+        {**each, "image": image, "args": started} for each in _containers(pod)
+    ]
+    pod = {**pod, "containers": containers}
+    return {**manifest, "spec": {**spec, "template": {**template, "spec": pod}}}
 
 
-def _lease_role() -> Manifest:
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "rules": [_rule(kinds.LEASES, ("get", "create", "update"))],
-    }
+def _child(parent: Mapping[str, Json], key: str) -> dict[str, Json]:
+    child = parent[key]
+    if not isinstance(child, dict):
+        raise TypeError(f"{key} holds no object")
+    return child
 
 
-def _binding(kind: str, role: str) -> Manifest:
-    metadata: dict[str, Json] = {"name": NAME}
-    if kind == "RoleBinding":
-        metadata["namespace"] = NAMESPACE
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": kind,
-        "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": NAME},
-        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
-    }
-
-
-def _deployment(image: str, arguments: Sequence[str]) -> Manifest:
-    probe: dict[str, Json] = {"port": names.HEALTH_PORT}
-    container: dict[str, Json] = {
-        "name": "operator",
-        "image": image,
-        "args": ["operator", *arguments],
-        "ports": [{"name": "health", "containerPort": names.HEALTH_PORT}],
-        "resources": {
-            "requests": {"cpu": "50m", "memory": "128Mi"},
-            "limits": {"memory": "512Mi"},
-        },
-        "securityContext": container_security_context(),
-        "volumeMounts": [scratch_mount()],
-        "livenessProbe": {"httpGet": {"path": "/healthz", **probe}, "periodSeconds": 10},
-        "readinessProbe": {"httpGet": {"path": "/readyz", **probe}, "periodSeconds": 2},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": _LABELS},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": _LABELS},
-            "template": {
-                "metadata": {"labels": _LABELS},
-                "spec": {
-                    "serviceAccountName": NAME,
-                    "enableServiceLinks": False,
-                    "securityContext": pod_security_context(),
-                    "containers": [container],
-                    "volumes": [scratch_volume("64Mi")],
-                },
-            },
-        },
-    }
+def _containers(pod: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+    containers = pod["containers"]
+    for each in containers if isinstance(containers, list) else ():
+        if isinstance(each, dict):
+            yield each

@@ -96,7 +96,7 @@ def _need(pool: InferencePool, profile: Profile, models: Sequence[PooledModel], 
 def _image(pool: InferencePool, profile: Profile, images: Images, gpus: int) -> str:
     own = {"Ollama": images.ollama, "LlamaCpp": images.llama_cpp, "VLLM": images.vllm}
     default = profile.gpu_image if gpus else profile.image
-    return pool.spec.engine.image or own[profile.name] or default
+    return pool.spec.engine.image or own[profile.name] or images.mirrored(default)
 
 
 def _view(pool: InferencePool, models: Sequence[PooledModel]) -> ViewPlan | None:

@@ -22,35 +22,37 @@ from paddock.api.pull import (
 )
 from paddock.api.view import VIEW_VARIABLE, ViewPlan
 from paddock.puller.meter import Meter
-from paddock.puller.problems import PullError
+from paddock.puller.problems import PullError, storage_problem
 from paddock.puller.pull import pull
-from paddock.puller.serve import serve_progress
+from paddock.puller.serve import progress_served
 from paddock.puller.store import Store
 from paddock.puller.upstream import ask_upstream
 from paddock.puller.view import lay_view
 
 
-def main(arguments: list[str]) -> int:
-    """Run one pull or one deletion and leave the report."""
+def main(
+    arguments: list[str],
+    place: Path = Path(names.STORE_PATH),
+    port: int = names.PROGRESS_PORT,
+) -> int:
+    """Run one pull, question, deletion or view and leave the report; return the exit code."""
     try:
         if arguments[:1] == ["delete"]:
-            Store(Path(names.STORE_PATH)).remove(arguments[1])
+            Store(place).remove(arguments[1])
             return EXIT_DONE
         if arguments[:1] == ["view"]:
             view = ViewPlan.model_validate_json(os.environ[VIEW_VARIABLE])
-            lay_view(view, Path(names.STORE_PATH))
+            lay_view(view, place)
             return EXIT_DONE
         plan = PullPlan.model_validate_json(os.environ[PLAN_VARIABLE])
         if arguments[:1] == ["check"]:
             report = PullReport(upstream=ask_upstream(plan))
         else:
-            report = PullReport(result=_pull(plan))
+            report = PullReport(result=_pull(plan, place, port))
     except PullError as error:
         report = PullReport(failure=error.failure)
     except OSError as error:
-        message = f"The volume or the network failed: {error.strerror or type(error).__name__}."
-        failure = PullFailure(reason=PullReason.STORAGE_ERROR, message=message, retry=True)
-        report = PullReport(failure=failure)
+        report = PullReport(failure=storage_problem(error).failure)
     except (KeyError, ValidationError):
         failure = PullFailure(
             reason=PullReason.INVALID_SPEC, message="The pull plan cannot be read.", retry=False
@@ -59,14 +61,11 @@ def main(arguments: list[str]) -> int:
     return _leave(report)
 
 
-def _pull(plan: PullPlan) -> PullResult:
+def _pull(plan: PullPlan, place: Path, port: int) -> PullResult:
     """Pull while telling how far it is."""
     meter = Meter()
-    server = serve_progress(meter)
-    try:
-        return pull(plan, Store(Path(names.STORE_PATH)), meter)
-    finally:
-        server.shutdown()
+    with progress_served(meter, port):
+        return pull(plan, Store(place), meter)
 
 
 def _leave(report: PullReport) -> int:

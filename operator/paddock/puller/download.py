@@ -5,7 +5,6 @@ busy with. A hasher follows the contiguous front of the file through the page ca
 never given its final name here.
 """
 
-import errno
 import hashlib
 import http.client
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from paddock.api.pull import PullReason
 from paddock.puller.journal import BLOCK, Journal
 from paddock.puller.meter import Meter
-from paddock.puller.problems import PullError
+from paddock.puller.problems import PullError, storage_problem
 from paddock.puller.retry import retried
 from paddock.puller.web import Answer, Transient, Web, raise_for_status
 
@@ -241,16 +240,11 @@ class Download:
                 written = os.pwrite(handle, view, offset)
                 view, offset = view[written:], offset + written
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            problem = storage_problem(error)
+            if problem.cause is PullReason.INSUFFICIENT_STORAGE:
                 self._file.unlink(missing_ok=True)
                 self._file.with_suffix(".marks").unlink(missing_ok=True)
-                raise PullError(
-                    PullReason.INSUFFICIENT_STORAGE,
-                    "The volume became full; raise storage.size or free space.",
-                ) from error
-            raise PullError(
-                PullReason.STORAGE_ERROR, f"The volume cannot be written: {error.strerror}."
-            ) from error
+            raise problem from error
 
     def _hash(self, handle: int) -> str:
         """Hash each block as soon as all before it are there."""

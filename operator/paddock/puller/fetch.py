@@ -1,11 +1,12 @@
 """One remote file into the store: at most once, whole, under its digest."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paddock.api.pull import PullReason
+from paddock.api.pull import PullPlan, PullReason
 from paddock.puller.download import ChangedError, Download, Remote, probe
 from paddock.puller.gguf import MAGIC, GgufError, GgufHeader, read_header
 from paddock.puller.meter import Meter
@@ -26,6 +27,8 @@ class RemoteFile:
     url: str
     digest: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    identity: str | None = None
+    """What it is called across pulls, where its URL is another each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,64 +46,73 @@ class StoredFile:
 class Fetcher:
     """Fetches the files of one pull."""
 
-    def __init__(self, web: Web, store: Store, meter: Meter, parallelism: int) -> None:
+    def __init__(self, web: Web, store: Store, meter: Meter, plan: PullPlan) -> None:
         self._web, self._store, self._meter = web, store, meter
-        self._parallelism = parallelism
+        self._model = plan.model
+        self._parallelism = plan.parallelism
 
     def fetch(self, file: RemoteFile) -> StoredFile:
         """Return the stored file, fetching what the store lacks."""
-        if file.digest and self._store.has(file.digest):
-            return self._present(file.name, file.digest)
         with self._store.writer(_key(file)):
-            if file.digest and self._store.has(file.digest):
+            if file.digest and self._store.want(self._model, file.digest):
+                self._store.unfinished(_key(file), version="")
                 return self._present(file.name, file.digest)
             return self._fetched(file)
 
-    def _present(self, name: str, digest: str) -> StoredFile:
+    def _present(self, name: str, digest: str, etag: str | None = None) -> StoredFile:
         blob = self._store.blob(digest)
         size = blob.stat().st_size
         self._meter.expect(size)
         self._meter.add(size, fetched=False)
-        return StoredFile(name, digest, size, _header(blob, size))
+        return StoredFile(name, digest, size, _header(blob, size), etag)
 
     def _fetched(self, file: RemoteFile) -> StoredFile:
         """Fetch until the digest is right; a wrong one is thrown away, three times at most."""
         found = ""
         for _ in range(TRIES):
             remote = probe(self._web, file.url, file.headers)
-            size = remote.size or 0
-            partial = self._partial(file, remote)
-            self._meter.expect(size)
+            version = _version(file, remote)
+            partial = self._store.unfinished(_key(file), version)
+            known = self._store.remembered(version) if remote.etag else None
+            if known and file.digest is None and self._store.want(self._model, known):
+                _discard(partial)
+                return self._present(file.name, known, remote.etag)
+            standing = self._meter.standing()
+            self._meter.expect(remote.size or 0)
             try:
                 found = self._digest(remote, partial)
             except ChangedError:
-                _discard(partial)
-                continue
-            if file.digest in (None, found):
-                header = _checked_header(file.name, partial, size)
-                self._store.commit(partial, found)
-                _discard(partial)
-                self._meter.tell(None)
-                return StoredFile(file.name, found, size, header, remote.etag)
+                found = ""
+            if found and file.digest in (None, found):
+                return self._committed(file, remote, partial, found)
             _discard(partial)
-            self._meter.tell(_mismatch(file, found).failure)
+            self._meter.back_to(standing)
+            if found:
+                self._meter.tell(_mismatch(file, found).failure)
         if not found:
             raise PullError(
                 PullReason.SOURCE_REFUSED, f"{file.name} changes at the source while it is read."
             )
         raise _mismatch(file, found)
 
+    def _committed(
+        self, file: RemoteFile, remote: Remote, partial: Path, digest: str
+    ) -> StoredFile:
+        size = remote.size or 0
+        header = _checked_header(file.name, partial, size)
+        self._store.want(self._model, digest)
+        if remote.etag:
+            self._store.remember(_version(file, remote), digest)
+        self._store.commit(partial, digest)
+        _discard(partial)
+        self._meter.tell(None)
+        return StoredFile(file.name, digest, size, header, remote.etag)
+
     def _digest(self, remote: Remote, partial: Path) -> str:
         if remote.size == 0:
-            partial.touch()
+            os.close(os.open(partial, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o664))
             return f"sha256:{hashlib.sha256(b'').hexdigest()}"
         return Download(self._web, remote, partial, self._meter).run(self._parallelism)
-
-    def _partial(self, file: RemoteFile, remote: Remote) -> Path:
-        """Name the partial file by what it will be, so that only the same file is resumed."""
-        identity = f"{_key(file)} {remote.size} {remote.etag}"
-        key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        return self._store.partial / f"{key}.part"
 
 
 def _mismatch(file: RemoteFile, found: str) -> PullError:
@@ -111,7 +123,16 @@ def _mismatch(file: RemoteFile, found: str) -> PullError:
 
 
 def _key(file: RemoteFile) -> str:
-    return hashlib.sha256((file.digest or file.url).encode()).hexdigest()[:32]
+    return _short(file.digest or file.identity or file.url)
+
+
+def _version(file: RemoteFile, remote: Remote) -> str:
+    """Name what is being fetched, so that only the same bytes are resumed."""
+    return _short(f"{_key(file)} {remote.size} {remote.etag}")
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _discard(partial: Path) -> None:

@@ -5,6 +5,7 @@ administrator allows the range), and then connected by that very address, so tha
 change its mind between check and use.
 """
 
+import functools
 import http.client
 import ipaddress
 import socket
@@ -69,11 +70,17 @@ def resolve(host: str, port: int, access: Access) -> Sequence[str]:
     return addresses
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Return the one context: reading the machine's authorities takes longer than a handshake."""
+    return ssl.create_default_context()
+
+
 class GuardedConnection(http.client.HTTPSConnection):
     """An HTTP connection to a checked address; TLS still verifies the host's name."""
 
     def __init__(self, scheme: str, host: str, port: int, access: Access) -> None:
-        super().__init__(host, port, timeout=STALL_SECONDS, context=ssl.create_default_context())
+        super().__init__(host, port, timeout=STALL_SECONDS, context=_trusted())
         self._tls = scheme == "https"
         self._access = access
         if not self._tls:
@@ -84,8 +91,7 @@ class GuardedConnection(http.client.HTTPSConnection):
         self.sock = self._connected(resolve(self.host, self.port, self._access))
         self.sock.settimeout(STALL_SECONDS)
         if self._tls:
-            context = ssl.create_default_context()
-            self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = _trusted().wrap_socket(self.sock, server_hostname=self.host)
 
     def _connected(self, addresses: Sequence[str]) -> socket.socket:
         last: OSError | None = None

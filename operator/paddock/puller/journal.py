@@ -23,7 +23,7 @@ class Journal:
         try:
             if os.fstat(handle).st_size != self.blocks:
                 os.ftruncate(handle, 0)
-                os.ftruncate(handle, self.blocks)
+                os.posix_fallocate(handle, 0, self.blocks)  # a hole on a full volume is SIGBUS
             self._marks = mmap.mmap(handle, self.blocks)
         finally:
             os.close(handle)

@@ -33,6 +33,16 @@ class Meter:
             if fetched:
                 self.fetched += count
 
+    def standing(self) -> tuple[int, int | None]:
+        """Return the bytes in the store and the total, to come back to."""
+        with self._lock:
+            return self._bytes, self._total
+
+    def back_to(self, standing: tuple[int, int | None]) -> None:
+        """Forget what was counted since: it was thrown away."""
+        with self._lock:
+            self._bytes, self._total = standing
+
     def tell(self, trouble: PullFailure | None) -> None:
         """Say what is in the way just now, or that nothing is."""
         self._trouble = trouble

@@ -4,12 +4,12 @@ Media types: ollama's server/images.go at v0.17.4.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from paddock.api.localmodel import Modelfile
 from paddock.puller.chat_templates import ChatTemplate
 from paddock.puller.fetch import StoredFile
-from paddock.puller.store import Entry, Store
+from paddock.puller.store import Entry
 from paddock.wire import Json
 
 _PREFIX = "application/vnd.ollama.image"
@@ -21,18 +21,18 @@ _PARAMETERS = {
 
 
 def build_manifest(
-    store: Store,
+    add: Callable[[bytes], Entry],
     model: StoredFile,
     modelfile: Modelfile | None,
     template: ChatTemplate | None = None,
 ) -> tuple[dict[str, Json], Sequence[str]]:
-    """Store the small layers; return the manifest and the digests it names.
+    """Store the small layers by `add`; return the manifest and the digests it names.
 
     `template` is what the weights' own chat template comes to; the Modelfile's goes before.
     """
     layers = [_layer(f"{_PREFIX}.model", Entry(model.name, model.digest, model.size))]
     layers += [
-        _layer(f"{_PREFIX}.{kind}", store.add_bytes(content.encode()))
+        _layer(f"{_PREFIX}.{kind}", add(content.encode()))
         for kind, content in _texts(modelfile or Modelfile(), template)
     ]
     header = model.header
@@ -46,7 +46,7 @@ def build_manifest(
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
     }
-    stored = store.add_bytes(json.dumps(config, sort_keys=True).encode())
+    stored = add(json.dumps(config, sort_keys=True).encode())
     manifest: dict[str, Json] = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.docker.distribution.manifest.v2+json",

@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 from paddock.api.localmodel import ArtifactFile
 from paddock.api.pull import PullPlan, PullReason, PullResult
 from paddock.api.source import SourceError, parse_source
 from paddock.puller.chat_templates import CHAT_TEMPLATE, detect_template
-from paddock.puller.fetch import Fetcher, StoredFile
+from paddock.puller.fetch import TRIES, Fetcher, StoredFile
 from paddock.puller.meter import Meter
 from paddock.puller.ollama_manifest import build_manifest
 from paddock.puller.problems import PullError
 from paddock.puller.sources import Resolved, resolve_source
 from paddock.puller.store import Entry, Store
 from paddock.puller.web import Web
+from paddock.wire import Manifest
 
 TAG = "latest"
 REPORTED_FILES = 16
@@ -28,18 +30,31 @@ def pull(plan: PullPlan, store: Store, meter: Meter) -> PullResult:
         raise PullError(PullReason.INVALID_SPEC, str(error)) from error
     web = Web(plan.access, meter.tell)
     resolved = resolve_source(web, source, plan)
-    fetcher = Fetcher(web, store, meter, plan.parallelism)
-    files = [fetcher.fetch(file) for file in resolved.files]
-    _check_names(files)
+    fetcher = Fetcher(web, store, meter, plan)
+    for _ in range(TRIES):
+        standing = meter.standing()
+        files = [fetcher.fetch(file) for file in resolved.files]
+        digest = _checked(plan, files)
+        manifest, layers = _ollama(plan, store, fetcher, resolved, files)
+        if _published(plan, store, files, manifest, layers):
+            return _result(digest, files, meter, resolved.revision or files[0].etag)
+        meter.back_to(standing)
+    raise PullError(
+        PullReason.STORAGE_ERROR, "Blobs of the model go from the volume while it is pulled."
+    )
+
+
+def _checked(plan: PullPlan, files: Sequence[StoredFile]) -> str:
+    """Return the digest of the whole, if it is the expected one."""
+    if len({file.name for file in files}) != len(files):
+        raise PullError(PullReason.SOURCE_REFUSED, "Two files of the model have the same name.")
     digest = digest_of(files)
-    if plan.digest is not None and plan.digest != digest:
+    if plan.digest not in (None, digest):
         raise PullError(
             PullReason.DIGEST_MISMATCH,
             f"The model has digest {digest} and {plan.digest} was expected.",
         )
-    layers = _write_ollama(plan, store, fetcher, resolved, files)
-    _write_view(plan, store, files, layers)
-    return _result(digest, files, meter, resolved.revision or files[0].etag)
+    return digest
 
 
 def digest_of(files: Sequence[StoredFile]) -> str:
@@ -50,25 +65,21 @@ def digest_of(files: Sequence[StoredFile]) -> str:
     return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
-def _check_names(files: Sequence[StoredFile]) -> None:
-    if len({file.name for file in files}) != len(files):
-        raise PullError(PullReason.SOURCE_REFUSED, "Two files of the model have the same name.")
-
-
-def _write_ollama(
+def _ollama(
     plan: PullPlan,
     store: Store,
     fetcher: Fetcher,
     resolved: Resolved,
     files: Sequence[StoredFile],
-) -> Sequence[str]:
-    """Write Ollama's manifest where one GGUF file is the model; return the digests it names."""
+) -> tuple[Manifest | None, Sequence[str]]:
+    """Return Ollama's manifest where one GGUF file is the model, and the digests it names."""
     if len(files) != 1 or files[0].header is None:
-        return ()
+        return None, ()
     said_by_source = any(kind.endswith(".template") for kind, _ in resolved.layers)
     jinja = files[0].header.values.get(CHAT_TEMPLATE)
     template = None if said_by_source else detect_template(jinja)
-    manifest, digests = build_manifest(store, files[0], plan.modelfile, template)
+    add = partial(store.add_bytes, plan.model)
+    manifest, digests = build_manifest(add, files[0], plan.modelfile, template)
     own = manifest["layers"]
     given = {kind.rpartition(".")[2]: kind for kind, _ in resolved.layers}
     layers = list(own) if isinstance(own, list) else []
@@ -80,16 +91,26 @@ def _write_ollama(
         stored = fetcher.fetch(file)
         layers.append({"mediaType": kind, "digest": stored.digest, "size": stored.size})
         extra.append(stored.digest)
-    store.write_manifest(plan.model, TAG, {**manifest, "layers": layers})
-    return [*digests, *extra]
+    return {**manifest, "layers": layers}, [*digests, *extra]
 
 
-def _write_view(
-    plan: PullPlan, store: Store, files: Sequence[StoredFile], layers: Sequence[str]
-) -> None:
+def _published(
+    plan: PullPlan,
+    store: Store,
+    files: Sequence[StoredFile],
+    manifest: Manifest | None,
+    layers: Sequence[str],
+) -> bool:
+    """Name the blobs, if all are still there: another model's deletion may have freed one."""
     entries = [Entry(file.name, file.digest, file.size) for file in files]
     blobs = sorted({*(entry.digest for entry in entries), *layers})
-    store.write_view(plan.model, entries, {"source": plan.source, "blobs": blobs})
+    with store.publishing():
+        if not all(store.has(blob) for blob in blobs):
+            return False
+        if manifest is not None:
+            store.write_manifest(plan.model, TAG, manifest)
+        store.write_view(plan.model, entries, {"source": plan.source, "blobs": blobs})
+    return True
 
 
 def _result(

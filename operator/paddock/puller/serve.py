@@ -1,14 +1,20 @@
 """Progress over HTTP: GET /progress answers one JSON record; everything else is 404."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from paddock import names
 from paddock.puller.meter import Meter
 
+_POLL_SECONDS = 0.05
+"""How long the end of a pull waits for this server's."""
 
-def serve_progress(meter: Meter, port: int = names.PROGRESS_PORT) -> ThreadingHTTPServer:
-    """Start answering in a thread that ends with the process."""
+
+@contextmanager
+def progress_served(meter: Meter, port: int = names.PROGRESS_PORT) -> Iterator[int]:
+    """Answer in a thread of its own until the block ends; yield the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -25,6 +31,9 @@ def serve_progress(meter: Meter, port: int = names.PROGRESS_PORT) -> ThreadingHT
         def log_message(self, *_: object) -> None:
             """Stay silent: requests carry nothing worth a log."""
 
-    server = ThreadingHTTPServer(("", port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    with ThreadingHTTPServer(("", port), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()

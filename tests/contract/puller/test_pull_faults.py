@@ -215,17 +215,6 @@ def test_redirect_loop_ends_after_five(site: Site, tmp_path: Path) -> None:
     assert len(site.requests) == 6
 
 
-def test_full_volume_is_refused_before_a_byte_is_fetched(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.statvfs(tmp_path)
-    values = list(real)
-    values[4] = 1
-    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(values))
-    assert failure(site, tmp_path).cause == PullReason.INSUFFICIENT_STORAGE
-    assert site.sent <= 1
-
-
 def test_planted_link_in_the_store_is_not_followed(site: Site, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

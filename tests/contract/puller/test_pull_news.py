@@ -11,7 +11,7 @@ from paddock.puller import retry
 from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError
 from paddock.puller.pull import pull
-from paddock.puller.serve import serve_progress
+from paddock.puller.serve import progress_served
 from paddock.puller.store import Store
 from support.tiny_model import write_tiny_model
 from support.web_server import Site, serving
@@ -77,13 +77,10 @@ def test_trouble_is_served_beside_the_progress() -> None:
     meter = Meter()
     meter.expect(10)
     meter.tell(PullFailure(reason=PullReason.SOURCE_UNREACHABLE, message="So.", retry=True))
-    server = serve_progress(meter, port=0)
-    try:
-        address = f"http://127.0.0.1:{server.server_address[1]}/progress"
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            said = json.load(answer)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with (
+        progress_served(meter, port=0) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/progress", timeout=5) as answer,
+    ):
+        said = json.load(answer)
     assert said["totalBytes"] == 10
     assert said["trouble"] == {"reason": "SourceUnreachable", "message": "So.", "retry": True}

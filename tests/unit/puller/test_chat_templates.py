@@ -1,6 +1,7 @@
 """Which family of chat formats a model's own Jinja template belongs to."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_unknown_template_has_no_family(jinja: object) -> None:
 def texts(tmp_path: Path, modelfile: Modelfile | None) -> dict[str, str]:
     store = Store(tmp_path)
     model = StoredFile("a.gguf", f"sha256:{'a' * 64}", 5, None)
-    manifest, digests = build_manifest(store, model, modelfile, CHATML)
+    manifest, digests = build_manifest(partial(store.add_bytes, "m"), model, modelfile, CHATML)
     layers: Json = manifest["layers"]
     assert isinstance(layers, list)
     assert {str(layer["digest"]) for layer in layers if isinstance(layer, dict)} <= set(digests)

@@ -1,0 +1,31 @@
+{{- /* The operator's command line; what is not set here has the operator's own default. */ -}}
+{{- define "paddock.arguments" -}}
+- operator
+- {{ printf "--operator-image=%v" (include "paddock.image" .) | quote }}
+{{- with .Values.imageRegistry }}
+- {{ printf "--image-registry=%v" . | quote }}
+{{- end }}
+{{- with .Values.engineImages.ollama }}
+- {{ printf "--ollama-image=%v" . | quote }}
+{{- end }}
+{{- with .Values.engineImages.llamaCpp }}
+- {{ printf "--llama-cpp-image=%v" . | quote }}
+{{- end }}
+{{- with .Values.engineImages.vllm }}
+- {{ printf "--vllm-image=%v" . | quote }}
+{{- end }}
+{{- range .Values.sources.allowedHosts }}
+- {{ printf "--allow-host=%v" . | quote }}
+{{- end }}
+{{- range .Values.sources.allowedCidrs }}
+- {{ printf "--allow-cidr=%v" . | quote }}
+{{- end }}
+{{- if .Values.sources.allowHttp }}
+- --allow-http
+{{- end }}
+{{- with .Values.sources.huggingFaceEndpoint }}
+- {{ printf "--hf-endpoint=%v" . | quote }}
+{{- end }}
+- {{ printf "--gpu-type-label=%v" .Values.gpuTypeLabel | quote }}
+- {{ printf "--writes-per-second=%v" .Values.writesPerSecond | quote }}
+{{- end }}

@@ -1,0 +1,30 @@
+{{- define "paddock.name" -}}
+paddock-operator
+{{- end }}
+
+{{- define "paddock.selector" -}}
+app.kubernetes.io/name: paddock
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "paddock.labels" -}}
+{{ include "paddock.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{- define "paddock.metadata" -}}
+name: {{ include "paddock.name" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "paddock.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "paddock.image" -}}
+{{- $image := .Values.image -}}
+{{ .Values.imageRegistry | default $image.registry }}/{{ $image.repository }}
+{{- if $image.digest -}}
+@{{ $image.digest }}
+{{- else -}}
+:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}

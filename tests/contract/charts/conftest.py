@@ -1,0 +1,35 @@
+"""A control plane without our kinds: the charts bring them."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from paddock.local.control_plane import ControlPlane
+from paddock.local.progress import Lines
+from support.chart_site import Site
+
+
+@pytest.fixture(scope="session")
+def bare_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    plane = ControlPlane(tmp_path_factory.mktemp("charts"), report=Lines())
+    try:
+        plane.start()
+        yield plane
+    finally:
+        plane.stop()
+
+
+@pytest.fixture
+def site(bare_plane: ControlPlane) -> Iterator[Site]:
+    """Give a namespace; afterwards the cluster has none of our kinds and roles."""
+    site = Site(bare_plane, f"t-{secrets.token_hex(4)}")
+    site.kubectl("create", "namespace", site.namespace)
+    site.kubectl(
+        "label", "namespace", site.namespace, "pod-security.kubernetes.io/enforce=restricted"
+    )
+    yield site
+    for release in site.helm("list", "-q").split():
+        site.helm("uninstall", release)
+    site.kubectl("delete", "namespace", site.namespace, "--wait=false")
+    site.kubectl("delete", "crd", "--all", "--timeout=60s")

@@ -1,0 +1,139 @@
+"""The charts' files without Helm: nothing stale or undocumented, no right without a reason."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from paddock import kinds, names
+from paddock.cli.charts import BEGIN, committed_copies, described, stale_files
+from paddock.cli.operator import operator
+from paddock.facts import Kind
+from paddock.local.install import NAME, NAMESPACE, build_install
+from paddock.local.install_activator import build_activator
+from paddock.plan.pod import container_security_context, pod_security_context
+from support.charts import CHARTS, ROOT, container_of, documents, of_kind, rules_of
+
+ALL_CHARTS = sorted(folder.name for folder in CHARTS.iterdir())
+OWNED = {"get", "list", "watch", "create", "patch", "delete"}
+NOT_VALUES = {
+    "--kubeconfig": "the pod's own account is used",
+    "--health-port": "a constant of the pod",
+    "--namespace": "comes from the pod's own namespace",
+    "--operator-namespace": "comes from the pod's own namespace",
+    "--help": "",
+}
+
+
+def schema_of(chart: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads((CHARTS / chart / "values.schema.json").read_text())
+    return schema
+
+
+def values_of(chart: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    return values
+
+
+def leaves(values: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> set[str]:
+    """Return the paths of values, as deep as the schema names them."""
+    found = set()
+    for key, value in values.items():
+        child = schema["properties"][key]
+        if "properties" in child and isinstance(value, dict):
+            found |= leaves(value, child, f"{prefix}{key}.")
+        else:
+            found.add(f"{prefix}{key}")
+    return found
+
+
+def installed() -> list[dict[str, Any]]:
+    whole = build_install("image:1", ["--allow-http"])
+    activator = build_activator(NAMESPACE, "image:1")
+    return [each for each in whole if each not in activator]
+
+
+def test_copies_and_tables_are_fresh() -> None:
+    files = committed_copies(ROOT)
+    assert stale_files(ROOT, files) == [], "run `paddock charts --write .`"
+    assert {name for name in files if name.endswith("README.md")} == {
+        f"charts/{chart}/README.md" for chart in ALL_CHARTS
+    }
+    assert all(BEGIN in (ROOT / name).read_text() for name in files if name.endswith("README.md"))
+
+
+def test_committed_crds_are_the_same_in_each_place() -> None:
+    (paths) = sorted(path.name for path in (ROOT / "crds").iterdir())
+    assert paths == sorted(path.name for path in (CHARTS / "paddock-crds" / "files").iterdir())
+    whole = documents((ROOT / "manifests/install/crds/paddock-crds.yaml").read_text())
+    plain = [each for each in whole if each["kind"] == "CustomResourceDefinition"]
+    known = [yaml.safe_load((ROOT / "crds" / path).read_text()) for path in paths]
+    assert plain == known
+
+
+@pytest.mark.parametrize("chart", ALL_CHARTS)
+def test_every_value_has_a_default_and_a_description(chart: str) -> None:
+    schema = schema_of(chart)
+    told = dict(described(schema))
+    hidden = {path for path in told if path.split(".")[-1] in ("global", "enabled")}
+    assert all(description.endswith(".") for description in told.values())
+    values = leaves(values_of(chart), schema)
+    assert values | hidden == set(told) | (hidden & values)
+
+
+def test_every_option_of_the_operator_is_a_value() -> None:
+    template = (CHARTS / "paddock/templates/_arguments.tpl").read_text()
+    options = {option for each in operator.params for option in each.opts}
+    missing = {option for option in options - set(NOT_VALUES) if f"{option}" not in template}
+    assert missing == set(), "add a value to charts/paddock, its schema and _arguments.tpl"
+    assert set(NOT_VALUES) <= options | {"--help"}
+
+
+def granted() -> dict[tuple[str, str], set[str]]:
+    rights: dict[tuple[str, str], set[str]] = {}
+    for rule in rules_of(installed()):
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                rights.setdefault((group, resource), set()).update(rule["verbs"])
+    return rights
+
+
+def right(kind: Kind, subresource: str = "") -> tuple[str, str]:
+    return kind.group, f"{kind.plural}/{subresource}" if subresource else kind.plural
+
+
+def test_rights_are_those_of_the_kinds_we_know() -> None:
+    """A new child kind needs a rule in charts/paddock/templates/_rules.tpl."""
+    expected = {right(kind): {"get", "list", "watch", "patch"} for kind in kinds.OWN}
+    expected |= {right(kind, "status"): {"patch"} for kind in kinds.OWN}
+    expected |= {right(kind): OWNED for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)}
+    expected |= {right(kinds.DEPLOYMENTS, "scale"): {"patch"}}
+    expected |= {right(kinds.PODS): {"list", "watch"}, right(kinds.EVENTS): {"list"}}
+    expected |= {right(kinds.LEASES): {"get", "create", "update"}}
+    assert granted() == expected
+
+
+def test_no_right_is_dangerous() -> None:
+    for rule in rules_of(installed()):
+        words = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+        assert not words & {"*", "secrets", "roles", "rolebindings", "clusterroles", "nodes",
+                            "serviceaccounts/token", "pods/exec", "escalate", "bind",
+                            "impersonate"}  # fmt: skip
+
+
+def test_operator_is_confined_like_every_pod_we_make() -> None:
+    manifests = installed()
+    pod = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == pod_security_context()
+    assert container_of(manifests)["securityContext"] == container_security_context()
+
+
+def test_install_has_the_image_and_the_arguments_it_was_given() -> None:
+    manifests = installed()
+    container = container_of(manifests)
+    assert (container["image"], container["args"]) == ("image:1", ["operator", "--allow-http"])
+    assert of_kind(manifests, "Namespace")["metadata"]["name"] == NAMESPACE
+    assert of_kind(manifests, "Deployment")["metadata"]["name"] == NAME
+    assert container["ports"] == [{"name": "health", "containerPort": names.HEALTH_PORT}]
+    assert container["volumeMounts"][0]["mountPath"] == names.SCRATCH_PATH
