@@ -16,6 +16,8 @@ from paddock.local.problems import LocalError
 
 _TAIL = 1500
 _POLL = 0.05
+_KILL_SECONDS = 30.0
+"""A killed process has no say, but a machine under load takes its time to end it."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _OWNER = "PADDOCK_STATE_FOLDER"
 """Set in every daemon's environment: finds those whose record was lost with their starter."""
@@ -119,7 +121,7 @@ def stop_daemon(
         if not _gone(name, folder, grace):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            if not _gone(name, folder, grace):
+            if not _gone(name, folder, _KILL_SECONDS):
                 raise LocalError(f"{name} (process {pid}) does not end")
     (folder / f"{name}.pid").unlink(missing_ok=True)
 
