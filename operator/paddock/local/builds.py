@@ -261,8 +261,8 @@ def _miniaudio(version: str) -> Path:
     target = folder / "miniaudio" / "miniaudio.h"
     if not target.exists():
         with debian.scratch("miniaudio") as scratch:
-            run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:",
-                 f"miniaudio=={version}", "-d", scratch])  # fmt: skip
+            run([sys.executable, "-m", "pip", "download", "-q", "--no-deps",
+                 "--no-binary", "miniaudio", f"miniaudio=={version}", "-d", scratch])  # fmt: skip
             archive = next(scratch.glob("miniaudio-*.tar.gz"))
             run(["tar", "-xzf", archive, "-C", scratch])
             header = next(scratch.rglob("miniaudio.h"))

@@ -35,7 +35,8 @@ def test_images_hold_the_versions_of_the_embedded_recipe() -> None:
     llama = (IMAGES / "llama-cpp/Dockerfile").read_text()
     assert all(package in llama for package in recipes.LLAMA_CPP.packages)
     operator = (IMAGES / "operator/Dockerfile").read_text()
-    assert f"python:{python.VERSION}." in operator
+    assert f"debian:{recipes.OPERATOR.suite}-" in operator
+    assert python.PLACE in operator
 
 
 def test_there_is_one_dockerfile_for_each_image_we_assemble() -> None:
