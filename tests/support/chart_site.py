@@ -29,6 +29,12 @@ class Site:
             "upgrade", "--install", release, str(CHARTS / chart), *setting(values_of(values))
         )
 
+    def wait_for_kinds(self) -> None:
+        """Wait until our kinds are served; a condition that is not there yet is no error here."""
+        established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
+        for plural in ("localmodels", "inferencepools"):
+            self.kubectl("wait", f"--for={established}", f"crd/{plural}.paddock.dev")
+
     def names(self, kinds: str) -> set[str]:
         """Return the names of the namespace's objects of these kinds."""
         found = self.kubectl("-n", self.namespace, "get", kinds, "-o", "name", "--ignore-not-found")

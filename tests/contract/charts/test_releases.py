@@ -34,7 +34,7 @@ ORDERS = list(permutations(RELEASES))
 
 def make_model(site: Site) -> str:
     """Make a model and return its uid."""
-    site.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    site.wait_for_kinds()
     site.kubectl("-n", site.namespace, "apply", "-f", "-", stdin=json.dumps(MODEL))
     return uid_of(site)
 

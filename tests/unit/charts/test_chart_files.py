@@ -13,10 +13,11 @@ from paddock.facts import Kind
 from paddock.local.install import NAME, NAMESPACE, build_install
 from paddock.local.install_activator import build_activator
 from paddock.plan.pod import container_security_context, pod_security_context
+from paddock.plan.pool import PRUNED
 from support.charts import CHARTS, ROOT, container_of, documents, of_kind, rules_of
 
 ALL_CHARTS = sorted(folder.name for folder in CHARTS.iterdir())
-OWNED = {"get", "list", "watch", "create", "patch", "delete"}
+MADE = {"get", "list", "watch", "create", "patch"}
 NOT_VALUES = {
     "--kubeconfig": "the pod's own account is used",
     "--health-port": "a constant of the pod",
@@ -105,9 +106,13 @@ def right(kind: Kind, subresource: str = "") -> tuple[str, str]:
 
 def test_rights_are_those_of_the_kinds_we_know() -> None:
     """A new child kind needs a rule in charts/paddock/templates/_rules.tpl."""
-    expected = {right(kind): {"get", "list", "watch", "patch"} for kind in kinds.OWN}
+    expected = {right(kind): {"get", "list", "watch"} for kind in kinds.OWN}
+    expected[right(kinds.LOCAL_MODELS)] |= {"patch"}  # our finalizer
     expected |= {right(kind, "status"): {"patch"} for kind in kinds.OWN}
-    expected |= {right(kind): OWNED for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)}
+    expected |= {
+        right(kind): MADE | ({"delete"} if kind.kind in {*PRUNED, "Job"} else set())
+        for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)
+    }
     expected |= {right(kinds.DEPLOYMENTS, "scale"): {"patch"}}
     expected |= {right(kinds.PODS): {"list", "watch"}, right(kinds.EVENTS): {"list"}}
     expected |= {right(kinds.LEASES): {"get", "create", "update"}}

@@ -1,0 +1,203 @@
+"""The operator's rights are those it uses, both ways; what users may do is what they should."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paddock.local.control_plane import AuditRecord
+from paddock.local.problems import LocalError
+from support.accounts import DEADLINE, AccountOperator, Story
+from support.chart_site import Site
+from support.charts import CHARTS, helm, rendered, rules_of, setting
+from support.world import inference_pool, local_model
+
+pytestmark = pytest.mark.contract
+SOURCE = "https://models.example.com/tiny.gguf"
+OTHER = "https://models.example.com/other.gguf"
+CREATED = 201
+Right = tuple[str, str]
+
+
+@pytest.fixture(params=[True, False], ids=["cluster-wide", "namespaced"])
+def story(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Story]:
+    """Install by the charts, and run the operator with what its ServiceAccount was given."""
+    site.install("kinds", "paddock-crds")
+    site.wait_for_kinds()
+    site.install("operator", "paddock", crds__enabled=False, clusterWide=request.param, replicas=0)
+    operator = AccountOperator(site, tmp_path, clusterwide=request.param)
+    operator.start()
+    yield Story(site, operator)
+    operator.stop()
+
+
+def used_by(site: Site, user: str) -> list[AuditRecord]:
+    return [record for record in site.plane.audit() if record.user == user and record.resource]
+
+
+def rights_used(records: list[AuditRecord]) -> set[Right]:
+    """Return verb and resource of each request; an apply that made something needs create too."""
+    used: set[Right] = set()
+    for record in records:
+        subresource = f"/{record.subresource}" if record.subresource else ""
+        used.add((record.verb, f"{record.resource}{subresource}"))
+        if record.verb == "patch" and record.code == CREATED:
+            used.add(("create", record.resource))
+    return used
+
+
+def rights_granted(clusterwide: bool) -> set[Right]:  # noqa: FBT001 - the fixture's own parameter
+    rules = rules_of(rendered("paddock", {"crds.enabled": False, "clusterWide": clusterwide}))
+    return {
+        (verb, resource)
+        for rule in rules
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def tell_everything(story: Story) -> None:
+    """Go through every kind of child: made, drifted, put right, pruned, replaced, let go."""
+    story.apply(
+        local_model("tiny", SOURCE),
+        local_model("second", SOURCE, storage={"claimName": "tiny-weights", "retain": "Delete"}),
+    )
+    story.finish_pull("tiny")
+    story.finish_pull("second")
+    story.apply(inference_pool("chat", "LlamaCpp", "tiny", "second", replicas=2))
+    story.operator.until("the pool has its budget", lambda: story.get("pdb", "chat"))
+    story.until_drift_is_undone("deployment", "chat", {"spec": {"replicas": 5}})
+    story.until_drift_is_undone("service", "chat", {"spec": {"selector": {"x": "y"}}})
+    story.until_drift_is_undone("configmap", "chat", {"data": {"models.ini": "changed"}})
+    story.until_drift_is_undone("networkpolicy", "chat", {"spec": {"policyTypes": ["Ingress"]}})
+    story.until_drift_is_undone("pdb", "chat", {"spec": {"maxUnavailable": 0}})
+    story.apply(inference_pool("chat", "LlamaCpp", "tiny", replicas=1))
+    for kind in ("pdb", "configmap"):
+        story.operator.until(f"no {kind}", lambda kind=kind: story.get(kind, "chat") is None)
+    story.apply(inference_pool("chat", "LlamaCpp", "tiny", scaling={"min": 1}))
+    scaled = ("scale", "deployment/chat", "--replicas=0")
+    story.site.kubectl("-n", story.site.namespace, *scaled)
+    story.operator.until("least replicas", lambda: _replicas(story) == 1)
+    story.apply(local_model("grown", SOURCE, storage={"size": "1Gi"}))
+    story.pulling("grown")
+    story.apply(local_model("grown", OTHER, storage={"size": "1Gi", "retain": "Delete"}))
+    story.operator.until(
+        "the claim belongs to its model",
+        lambda: (story.get("pvc", "grown-weights") or {})["metadata"].get("ownerReferences"),
+    )
+    story.operator.until("one pull of the new source", lambda: _pulls(story, "grown") == 1)
+    story.operator.until("a finalizer", lambda: _finalizers(story, "second"))
+    story.patch("localmodel", "second", {"spec": {"storage": {"retain": "Retain"}}})
+    story.operator.until("no finalizer", lambda: not _finalizers(story, "second"))
+
+
+def _finalizers(story: Story, model: str) -> list[str]:
+    found: list[str] = (story.get("localmodel", model) or {})["metadata"].get("finalizers", [])
+    return found
+
+
+def _replicas(story: Story) -> int:
+    return int((story.get("deployment", "chat") or {})["spec"]["replicas"])
+
+
+def _pulls(story: Story, model: str) -> int:
+    return len(story.every("jobs", f"paddock.dev/model={model}"))
+
+
+def test_rights_used_are_the_rights_granted(story: Story) -> None:
+    tell_everything(story)
+    records = used_by(story.site, story.operator.user)
+    assert [record for record in records if record.code in (401, 403)] == []
+    used, granted = rights_used(records), rights_granted(story.operator.clusterwide)
+    assert granted - used == set()
+    assert used - granted == set()
+    if not story.operator.clusterwide:
+        assert {record.namespace for record in records} == {story.site.namespace}
+
+
+MAY: list[tuple[str, str, str, bool]] = [
+    ("view", "list", "localmodels.paddock.dev", True),
+    ("view", "watch", "inferencepools.paddock.dev", True),
+    ("view", "create", "localmodels.paddock.dev", False),
+    ("view", "delete", "inferencepools.paddock.dev", False),
+    ("edit", "get", "localmodels.paddock.dev", True),
+    ("edit", "create", "inferencepools.paddock.dev", True),
+    ("edit", "patch", "localmodels.paddock.dev", True),
+    ("edit", "delete", "localmodels.paddock.dev", True),
+    ("edit", "patch", "inferencepools.paddock.dev/scale", True),
+    ("edit", "patch", "inferencepools.paddock.dev/status", False),
+    ("admin", "create", "localmodels.paddock.dev", True),
+    ("admin", "patch", "localmodels.paddock.dev/status", True),
+]
+
+
+def test_users_of_a_namespace_may_do_with_models_what_their_role_says(site: Site) -> None:
+    site.install("kinds", "paddock-crds")
+    for role in ("view", "edit", "admin"):
+        bind(site, role, f"{role}-user")
+    for role, verb, resource, allowed in MAY:
+        if allowed:
+            wait_until_allowed(site, f"{role}-user", verb, resource)
+    told = [
+        (role, verb, resource, can(site, f"{role}-user", verb, resource))
+        for role, verb, resource, _ in MAY
+    ]
+    assert told == MAY
+
+
+def test_namespaces_own_administrator_installs_an_operator_that_stays_in(
+    site: Site, tmp_path: Path
+) -> None:
+    site.install("kinds", "paddock-crds")
+    bind(site, "admin", "tenant")
+    wait_until_allowed(site, "tenant", "patch", "localmodels.paddock.dev/status")
+    wait_until_allowed(site, "tenant", "patch", "localmodels.paddock.dev")
+    tenant = site.plane.user_kubeconfig("tenant")
+    values = setting({"clusterWide": False, "crds.enabled": False, "replicas": 0})
+    release = ("--namespace", site.namespace, *values)
+    with pytest.raises(LocalError, match="forbidden"):
+        helm("install", "wide", str(CHARTS / "paddock"), "--namespace", site.namespace,
+             "--set-json=crds.enabled=false", kubeconfig=tenant)  # fmt: skip
+    helm("install", "own", str(CHARTS / "paddock"), *release, kubeconfig=tenant)
+    account = f"system:serviceaccount:{site.namespace}:paddock-operator"
+    assert not can(site, account, "list", "localmodels.paddock.dev", namespace="default")
+    assert not can(site, account, "get", "secrets")
+    operator = AccountOperator(site, tmp_path, clusterwide=False)
+    operator.start()
+    try:
+        story = Story(site, operator)
+        story.apply(local_model("tiny", SOURCE))
+        story.finish_pull("tiny")
+    finally:
+        operator.stop()
+    helm("uninstall", "own", "--namespace", site.namespace, kubeconfig=tenant)
+
+
+def bind(site: Site, role: str, user: str) -> None:
+    site.kubectl(
+        "-n", site.namespace, "create", "rolebinding", user, f"--clusterrole={role}",
+        f"--user={user}",
+    )  # fmt: skip
+
+
+def can(site: Site, user: str, verb: str, resource: str, *, namespace: str = "") -> bool:
+    target, _, subresource = resource.partition("/")
+    group = [f"--subresource={subresource}"] if subresource else []
+    try:
+        site.kubectl(
+            "auth", "can-i", verb, target, *group, f"--as={user}", "-n", namespace or site.namespace
+        )
+    except LocalError as error:
+        if str(error).rstrip().endswith("no"):
+            return False
+        raise
+    return True
+
+
+def wait_until_allowed(site: Site, user: str, verb: str, resource: str) -> None:
+    """Wait until the controller has added our roles to Kubernetes' own."""
+    deadline = time.monotonic() + DEADLINE
+    while not can(site, user, verb, resource):
+        assert time.monotonic() < deadline, f"{user} may never {verb} {resource}"
+        time.sleep(0.1)
