@@ -7,6 +7,7 @@ back-off. What passes by itself (a conflict, an apiserver that is away) is told 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from paddock.errors import ApiError, ConflictError, NotFoundError, PaddockError
@@ -44,14 +45,24 @@ class Refresh(Protocol):
 
 
 class Passes:
-    """A fixed number of workers over one queue; `outcomes` counts how passes ended."""
+    """A fixed number of workers over one queue.
 
-    def __init__(self, queue: Queue[Key], reconcile: Reconciler, refresh: Refresh) -> None:
+    `outcomes` counts how passes ended, by the object's plural; `took` is told how long each was.
+    """
+
+    def __init__(
+        self,
+        queue: Queue[Key],
+        reconcile: Reconciler,
+        refresh: Refresh,
+        took: Callable[[Key, float], None] = lambda _key, _seconds: None,
+    ) -> None:
         self._queue, self._reconcile, self._refresh = queue, reconcile, refresh
+        self._took = took
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._draining = False
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
 
     async def run(self, workers: int) -> None:
         """Work until cancelled; passes under way are cancelled with it."""
@@ -80,11 +91,13 @@ class Passes:
         while not self._draining:
             key = await self._queue.take()
             self._busy.add(task)
+            began = task.get_loop().time()
             try:
                 with bound(kind=key.plural, namespace=key.namespace, name=key.name):
                     await self._pass(key)
             finally:
                 self._busy.discard(task)
+                self._took(key, task.get_loop().time() - began)
 
     async def _pass(self, key: Key) -> None:
         try:
@@ -94,7 +107,7 @@ class Passes:
             self._queue.done(key, _STANDBY_SECONDS)
             raise
         except LostLeadershipError:
-            self.outcomes["dropped"] += 1
+            self.outcomes[key.plural, "Dropped"] += 1
             self._queue.done(key, _STANDBY_SECONDS)
         except Exception as error:  # noqa: BLE001 - the one catch-all: told, then tried again
             await self._failed(key, error)
@@ -102,7 +115,7 @@ class Passes:
             self._ended(key, outcome)
 
     def _ended(self, key: Key, outcome: Outcome) -> None:
-        self.outcomes[type(outcome).__name__] += 1
+        self.outcomes[key.plural, type(outcome).__name__] += 1
         match outcome:
             case Wait(seconds):
                 self._queue.done(key, seconds)
@@ -114,7 +127,7 @@ class Passes:
     async def _failed(self, key: Key, error: Exception) -> None:
         """Log once, tell the user in the status, come again with back-off."""
         passing = _passes_by_itself(error)
-        self.outcomes["Conflict" if isinstance(error, ConflictError) else "Failed"] += 1
+        self.outcomes[key.plural, "Conflict" if isinstance(error, ConflictError) else "Failed"] += 1
         if not isinstance(error, PaddockError):
             log.error("pass failed", exc_info=error)
         elif not passing:

@@ -1,16 +1,18 @@
 """The conductor of one pass: observe, plan, apply, status. Decides nothing itself."""
 
+from typing import TypeAlias
+
 import httpx
 
 from paddock import kinds
 from paddock.api.base import ObjectMeta
-from paddock.api.inferencepool import InferencePool
-from paddock.api.localmodel import LocalModel
+from paddock.api.inferencepool import InferencePool, InferencePoolStatus
+from paddock.api.localmodel import LocalModel, LocalModelStatus
 from paddock.apply.changes import apply_changes
 from paddock.apply.status import write_status
 from paddock.clock import Clock
 from paddock.errors import PaddockError
-from paddock.facts import Blocked, Done, Key, Outcome, Refusal
+from paddock.facts import Blocked, Done, Key, Kind, Outcome, Refusal
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
@@ -22,7 +24,10 @@ from paddock.settings import Settings
 from paddock.status.failure import with_failure
 from paddock.status.model import status_of_model
 from paddock.status.pool import status_of_pool
+from paddock.telemetry.objects import ObjectMeasures
 from paddock.telemetry.spans import span
+
+_Status: TypeAlias = LocalModelStatus | InferencePoolStatus
 
 
 class Conductor:
@@ -35,9 +40,10 @@ class Conductor:
         settings: Settings,
         clock: Clock,
         client: httpx.AsyncClient,
+        measures: ObjectMeasures,
     ) -> None:
         self._cluster, self._cache, self._settings = cluster, cache, settings
-        self._clock, self._client = clock, client
+        self._clock, self._client, self._measures = clock, client, measures
         self._proofs: dict[Key, Proofs] = {}
 
     async def __call__(self, key: Key) -> Outcome:
@@ -80,23 +86,35 @@ class Conductor:
     async def _reconcile_model(self, key: Key) -> Outcome:
         model = self._model(key)
         if model is None:
+            self._measures.note_progress(key, None)
             return Done()
         with span("observe"):
             facts = await observe_model(
                 model, self._cluster, self._cache, self._clock, self._client
             )
-        plan = plan_model(facts, self._settings)
+        self._measures.note_progress(key, facts.progress)
+        with span("plan"):
+            plan = plan_model(facts, self._settings)
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
             await self._set_finalizers(model.metadata, plan)
         refusals = (*plan.conflicts, *refusals)
         after = status_of_model(facts, plan, refusals)
         if plan.finalizers is None or model.metadata.deletion_timestamp is None:
-            await write_status(
-                self._cluster, self._cache, kinds.LOCAL_MODELS, model.metadata,
-                before=model.status, after=after,
-            )  # fmt: skip
+            await self._tell(kinds.LOCAL_MODELS, model.metadata, model.status, after)
         return _outcome(plan.outcome, refusals)
+
+    async def _tell(
+        self, kind: Kind, metadata: ObjectMeta, before: _Status, after: _Status
+    ) -> None:
+        """Write the status if it changed, and take note of an object that became Ready."""
+        with span("status"):
+            await write_status(
+                self._cluster, self._cache, kind, metadata, before=before, after=after
+            )
+        self._measures.note_conditions(
+            kind, metadata, before=before.conditions, after=after.conditions, now=self._clock.now()
+        )
 
     async def _set_finalizers(self, metadata: ObjectMeta, plan: ModelPlan) -> None:
         if plan.finalizers is None:
@@ -118,14 +136,12 @@ class Conductor:
             facts = await observe_pool(
                 pool, self._cluster, self._cache, self._clock, self._client, proofs
             )
-        plan = plan_pool(facts, self._settings)
+        with span("plan"):
+            plan = plan_pool(facts, self._settings)
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
         after = status_of_pool(facts, plan, refusals)
-        await write_status(
-            self._cluster, self._cache, kinds.INFERENCE_POOLS, pool.metadata,
-            before=pool.status, after=after,
-        )  # fmt: skip
+        await self._tell(kinds.INFERENCE_POOLS, pool.metadata, pool.status, after)
         return _outcome(plan.outcome, refusals)
 
 

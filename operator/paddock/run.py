@@ -24,6 +24,11 @@ from paddock.resync import ALL, Resync
 from paddock.routes import index_of
 from paddock.settings import Settings
 from paddock.supervisor import Supervisor
+from paddock.telemetry import catalog
+from paddock.telemetry.exposition import exposition
+from paddock.telemetry.objects import ObjectMeasures
+from paddock.telemetry.otlp import exporting
+from paddock.telemetry.registry import Registry
 
 log = logging.getLogger("paddock")
 _LAST_SECONDS = 4.0
@@ -42,19 +47,43 @@ class Operator:
         gate: LeaderGate,
         clock: Clock,
         build: BuildReconciler,
+        registry: Registry,
     ) -> None:
         delays = settings.delays
-        self.settings, self.cluster = settings, cluster
+        self.settings, self.cluster, self.registry = settings, cluster, registry
         self.cache = Cache(ALL, index_of)
         self.queue: Queue[Key] = Queue(first=delays.backoff_first, limit=delays.backoff_limit)
         self.wakeups = Wakeups(self.cache, self.queue)
         self.resync = Resync(cluster, self.cache, self.queue, self.wakeups, settings)
-        self.passes = Passes(self.queue, build(cluster, self.cache), self.resync.refresh)
+        self.passes = Passes(
+            self.queue, build(cluster, self.cache), self.resync.refresh, self._took
+        )
         self.supervisor = Supervisor(
             clock, first=delays.supervisor_first, limit=delays.supervisor_limit
         )
         self.lease = Lease(cluster, clock, settings)
         gate.lease = self.lease
+        self._measure()
+
+    def _measure(self) -> None:
+        """Say how the numbers of this process are read."""
+        read, meter = self.registry.read, self.cluster.meter
+        read(catalog.QUEUE_DEPTH, lambda: {(): len(self.queue)})
+        read(
+            catalog.PASSES,
+            lambda: {tuple(key): count for key, count in self.passes.outcomes.items()},
+        )
+        read(
+            catalog.API_REQUESTS,
+            lambda: {(verb, str(code)): count for (verb, code), count in meter.answers.items()},
+        )
+        read(catalog.API_RECEIVED, lambda: {(): meter.received})
+        read(catalog.WATCH_RESTARTS, lambda: {(): self.supervisor.restarts})
+        read(catalog.LEADER, lambda: {(): int(self.lease.is_held)})
+        read(catalog.CACHE_OBJECTS, lambda: {(): len(self.cache)})
+
+    def _took(self, key: Key, seconds: float) -> None:
+        self.registry.record(catalog.PASS_DURATION, seconds, key.plural)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop; a part that ends by itself ends the process with its error."""
@@ -133,7 +162,9 @@ class Operator:
                     await passes
 
     async def _serve_probes(self) -> web.AppRunner:
-        runner = web.AppRunner(build_app(self._trouble, self._standing), access_log=None)
+        runner = web.AppRunner(
+            build_app(self._trouble, self._standing, self._scrape), access_log=None
+        )
         await runner.setup()
         await web.TCPSite(runner, port=self.settings.health_port).start()
         return runner
@@ -143,6 +174,9 @@ class Operator:
             return "not synced"
         absent = sorted(kind.plural for kind in self.resync.failing)
         return f"cannot list {', '.join(absent)}" if absent else None
+
+    def _scrape(self) -> str:
+        return exposition(self.registry.collect())
 
     def _standing(self) -> str:
         return "leader" if self.lease.is_held else "standby"
@@ -158,11 +192,16 @@ async def run_operator(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with httpx.AsyncClient(timeout=settings.delays.engine_timeout, trust_env=False) as client:
+    registry = Registry(catalog.OPERATOR)
+    measures = ObjectMeasures(registry)
+    async with (
+        exporting(registry, settings),
+        httpx.AsyncClient(timeout=settings.delays.engine_timeout, trust_env=False) as client,
+    ):
 
         def conductor(cluster: Cluster, cache: Cache) -> Reconciler:
-            return Conductor(cluster, cache, settings, clock, client)
+            return Conductor(cluster, cache, settings, clock, client, measures)
 
-        operator = Operator(settings, cluster, gate, clock, build or conductor)
+        operator = Operator(settings, cluster, gate, clock, build or conductor, registry)
         await operator.run(stop)
     log.info("ended")

@@ -69,6 +69,8 @@ class Settings:
     writes_per_second: float = 50.0
     gpu_type_label: str = "gpu-type"
     health_port: int = 8081
+    otlp_endpoint: str | None = None
+    """Where the operator's own spans and metrics go, over OTLP/HTTP; None means nowhere."""
     source: SourcePolicy = field(default_factory=SourcePolicy)
     images: Images = field(default_factory=Images)
     delays: Delays = field(default_factory=Delays)

@@ -26,6 +26,9 @@
 {{- with .Values.sources.huggingFaceEndpoint }}
 - {{ printf "--hf-endpoint=%v" . | quote }}
 {{- end }}
+{{- with .Values.telemetry.otlpEndpoint }}
+- {{ printf "--otlp-endpoint=%v" . | quote }}
+{{- end }}
 - {{ printf "--gpu-type-label=%v" .Values.gpuTypeLabel | quote }}
 - {{ printf "--writes-per-second=%v" .Values.writesPerSecond | quote }}
 {{- end }}

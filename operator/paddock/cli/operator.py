@@ -26,6 +26,11 @@ from paddock.telemetry.logs import configure
 @click.option("--gpu-type-label", default=Settings().gpu_type_label, show_default=True)
 @click.option("--health-port", default=Settings().health_port, show_default=True)
 @click.option("--writes-per-second", default=Settings().writes_per_second, show_default=True)
+@click.option(
+    "--otlp-endpoint",
+    envvar=["PADDOCK_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+    help="Base URL of the OTLP/HTTP receiver of the operator's own spans and metrics.",
+)
 @click.option("--kubeconfig", type=click.Path(exists=True), help="By default the pod's account.")
 def operator(  # noqa: PLR0913 - one parameter per documented option
     *,
@@ -43,6 +48,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     gpu_type_label: str,
     health_port: int,
     writes_per_second: float,
+    otlp_endpoint: str | None,
     kubeconfig: str | None,
 ) -> None:
     """Run the operator until it is told to end."""
@@ -54,6 +60,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
         gpu_type_label=gpu_type_label,
         health_port=health_port,
         writes_per_second=writes_per_second,
+        otlp_endpoint=otlp_endpoint,
         source=SourcePolicy(
             allowed_hosts=allow_host,
             allowed_cidrs=allow_cidr,

@@ -1,4 +1,4 @@
-"""Counts what this process asks of the apiserver: requests by method, bytes received."""
+"""Counts what this process asks of the apiserver: requests, answers by code, bytes received."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +11,8 @@ class Meter:
     """The one mutable counter of a cluster connection."""
 
     requests: Counter[str] = field(default_factory=Counter)
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """By method and status code; 0 where no answer came."""
     received: int = 0
 
     @property

@@ -290,8 +290,10 @@ class RealCluster:
             )
             content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.meter.answers[method, 0] += 1
             words = f"The apiserver did not answer ({type(error).__name__})."
             raise ApiError(0, words) from error
+        self.meter.answers[method, int(answer.status)] += 1
         self.meter.received += len(content)
         return _parsed(int(answer.status), answer.getheader("Retry-After", ""), content)
 

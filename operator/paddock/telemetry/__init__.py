@@ -1,1 +1,1 @@
-"""OpenTelemetry: spans of passes and stages."""
+"""OpenTelemetry: spans of passes and stages, metrics, and the log's lines."""
