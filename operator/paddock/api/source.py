@@ -10,14 +10,14 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 MAX_LENGTH = 2048
-_SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
-_FILE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$")
-_REVISION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
-_HOST = re.compile(r"^(?=.{1,253}(:|$))[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")
-_TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
-_BUCKET = re.compile(r"^[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]$")
-_CLAIM = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+_SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
+_FILE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\Z")
+_REVISION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}\Z")
+_HOST = re.compile(r"^(?=.{1,253}(:|$))[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?\Z")
+_TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
+_BUCKET = re.compile(r"^[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]\Z")
+_CLAIM = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _REPOSITORY_SEGMENTS = 2
 
 
@@ -104,14 +104,14 @@ def _parse_hub(_scheme: str, rest: str) -> Source:
 
 
 def _parse_ollama(_scheme: str, rest: str) -> Source:
-    path, _, tag = rest.rpartition(":") if ":" in rest.rpartition("/")[2] else (rest, "", "")
+    path, colon, tag = rest.rpartition(":") if ":" in rest.rpartition("/")[2] else (rest, "", "")
     segments = path.split("/")
     registry: str | None = None
     if len(segments) > 1 and ("." in segments[0] or ":" in segments[0]):
         registry = _host(segments.pop(0))
     _check_all(segments, _SEGMENT, "the model's name")
     repository = "/".join(segments if len(segments) > 1 else ["library", *segments])
-    if tag and not _TAG.match(tag):
+    if colon and not _TAG.match(tag):
         raise SourceError("The tag after : holds letters, digits, dots, dashes and underscores.")
     return RegistrySource("ollama", registry, repository, tag or "latest")
 

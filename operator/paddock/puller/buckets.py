@@ -1,16 +1,15 @@
 """Objects of S3 and Google Cloud Storage as signed URLs, so that one engine fetches everything."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import GCSStore, S3Config, S3Store
 
-from paddock import names
 from paddock.api.pull import PullReason
 from paddock.api.source import BucketSource
+from paddock.puller import credentials
 from paddock.puller.problems import PullError
 
 _LIFE = timedelta(hours=12)
@@ -19,10 +18,10 @@ _OPTIONS: tuple[
 ] = ("access_key_id", "secret_access_key", "session_token", "region", "endpoint")
 
 
-def signed_url(source: BucketSource, folder: Path = Path(names.CREDENTIALS_PATH)) -> str:
+def signed_url(source: BucketSource) -> str:
     """Return a URL that fetches the object, signed with the mounted credentials."""
     try:
-        return obstore.sign(_store(source, folder), "GET", source.key, _LIFE)
+        return obstore.sign(_store(source), "GET", source.key, _LIFE)
     except (BaseError, ValueError) as error:
         raise PullError(
             PullReason.CREDENTIALS_MISSING,
@@ -30,19 +29,14 @@ def signed_url(source: BucketSource, folder: Path = Path(names.CREDENTIALS_PATH)
         ) from error
 
 
-def _store(source: BucketSource, folder: Path) -> S3Store | GCSStore:
+def _store(source: BucketSource) -> S3Store | GCSStore:
     if source.scheme == "gs":
-        return GCSStore(source.bucket, service_account_path=str(folder / "service-account.json"))
-    endpoint = _value(folder, "endpoint")
+        account = str(credentials.FOLDER / "service-account.json")
+        return GCSStore(source.bucket, service_account_path=account)
     config: S3Config = {"virtual_hosted_style_request": False}
     for name in _OPTIONS:
-        value = _value(folder, name)
+        value = credentials.value(name)
         if value is not None:
             config[name] = value
-    plain = endpoint is not None and endpoint.startswith("http://")
+    plain = config.get("endpoint", "").startswith("http://")
     return S3Store(source.bucket, config=config, client_options={"allow_http": plain})
-
-
-def _value(folder: Path, name: str) -> str | None:
-    file = folder / name
-    return file.read_text().strip() if file.exists() else None

@@ -20,7 +20,7 @@ _SIDE_FILES = frozenset(
         "preprocessor_config.json", "model.safetensors.index.json",
     }
 )  # fmt: skip
-_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$")
+_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def choose_files(
     max_bytes: int | None,
 ) -> Sequence[HubFile]:
     """Return the files to pull, or raise PullError with the choices."""
-    safe = [file for file in files if _is_safe(file.name)]
+    safe = [file for file in files if is_plain_path(file.name)]
     if wanted is not None:
         named = [file for file in safe if file.name == wanted]
         if not named:
@@ -59,7 +59,8 @@ def choose_files(
     return [*weights, *(file for file in safe if file.name in _SIDE_FILES)]
 
 
-def _is_safe(name: str) -> bool:
+def is_plain_path(name: str) -> bool:
+    """Tell whether every part of a path is a name that a file of ours may have."""
     return all(_NAME.match(part) and ".." not in part for part in name.split("/"))
 
 

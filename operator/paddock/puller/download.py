@@ -8,6 +8,7 @@ never given its final name here.
 import hashlib
 import http.client
 import os
+import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,9 @@ from paddock.puller.problems import PullError, storage_problem
 from paddock.puller.retry import retried
 from paddock.puller.web import Answer, Transient, Web, raise_for_status
 
+BLOCK_SECONDS = 120.0
+"""A source that takes longer for a block, 256 KiB, is asked anew."""
+_CONTENT_RANGE = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})")
 RUN_BLOCKS = 64
 """Blocks one request asks for at most: 16 MiB. Towards the end it asks for less, so that little is
 asked for twice when a worker takes over half of what another has asked for."""
@@ -59,7 +63,7 @@ def probe(web: Web, url: str, headers: Mapping[str, str]) -> Remote:
                 return Remote(url, headers, 0, None, ranges=False)
             raise_for_status(answer)
             ranges = answer.status == http.client.PARTIAL_CONTENT
-            size = _total(answer) if ranges else _length(answer)
+            size = _total(answer) if ranges else answer.number("Content-Length")
             return Remote(url, headers, size, _strong(answer.headers.get("ETag")), ranges=ranges)
         finally:
             answer.close()
@@ -68,15 +72,10 @@ def probe(web: Web, url: str, headers: Mapping[str, str]) -> Remote:
 
 
 def _total(answer: Answer) -> int:
-    total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    if not total.isdigit():
+    total = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if total is None:
         raise PullError(PullReason.SOURCE_REFUSED, "The source does not tell the file's size.")
-    return int(total)
-
-
-def _length(answer: Answer) -> int | None:
-    length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return int(total[1])
 
 
 def _strong(etag: str | None) -> str | None:
@@ -92,6 +91,7 @@ class Download:
         self._web, self._remote, self._meter = web, remote, meter
         self._size = remote.size
         self._file = partial
+        self._reserve()
         self._journal = Journal(partial.with_suffix(".marks"), remote.size)
         self._condition = threading.Condition()
         self._waiting = [_Run(*gap) for gap in self._journal.gaps()]
@@ -104,7 +104,6 @@ class Download:
         flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(self._file, flags, 0o664)
         try:
-            self._reserve(handle)
             missing = sum(run.end - run.position for run in self._waiting)
             present = max(self._size - missing * BLOCK, 0)
             self._meter.add(present, fetched=False)
@@ -119,9 +118,9 @@ class Download:
             os.close(handle)
             self._journal.close()
 
-    def _reserve(self, handle: int) -> None:
+    def _reserve(self) -> None:
         """Refuse now what will not fit later."""
-        held = os.fstat(handle).st_blocks * 512
+        held = self._file.lstat().st_blocks * 512 if os.path.lexists(self._file) else 0
         space = os.statvfs(self._file.parent)
         free = space.f_bavail * space.f_frsize
         needed = self._size - held
@@ -222,7 +221,7 @@ class Download:
         block = run.position
         offset = block * BLOCK
         wanted = min(BLOCK, self._size - offset)
-        data = answer.response.read(wanted)
+        data = answer.read(wanted, BLOCK_SECONDS)
         if len(data) < wanted:
             raise Transient("the connection ended early")
         self._write(handle, data, offset)

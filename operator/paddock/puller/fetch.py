@@ -16,7 +16,9 @@ from paddock.puller.store import Store
 from paddock.puller.web import Web
 
 TRIES = 3
-_OTHER_FILES = (".safetensors", ".json", ".model", ".txt", ".jinja")
+SIDE_FILES = (".json", ".model", ".txt", ".jinja")
+"""What lies beside weights and is none."""
+_SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +146,13 @@ def _checked_header(name: str, partial: Path, size: int) -> GgufHeader | None:
     """Check what the file says of itself; a file no engine should open is thrown away."""
     try:
         header = _header(partial, size)
-        if header is None and name.endswith(".safetensors"):
+        if header is None and name.endswith(_SAFETENSORS):
             with partial.open("rb") as stream:
                 check_header(stream, size)
     except (GgufError, SafetensorsError) as error:
         _discard(partial)
         raise PullError(PullReason.INVALID_ARTIFACT, str(error)) from error
-    if header is None and not name.endswith(_OTHER_FILES):
+    if header is None and not name.endswith((_SAFETENSORS, *SIDE_FILES)):
         _discard(partial)
         raise PullError(
             PullReason.UNSUPPORTED_FORMAT,

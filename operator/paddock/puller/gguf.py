@@ -5,6 +5,7 @@ bounded before it is used, arrays are skipped and not kept. Format: ggml's docs/
 and 3. A test holds it to the `gguf` package.
 """
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,13 @@ MAX_ENTRIES = 65_536
 MAX_ARRAY = 16_777_216
 MAX_STRING = 1 << 20
 MAX_KEY = 65_535
+MAX_NAME = 256
 MAX_DIMENSIONS = 4
+MAX_ELEMENTS = 1 << 50
+MAX_TEXT = 16 << 20
+"""Bytes of all texts that are kept together; the longest known is a chat template's 64 KiB."""
+MAX_STRINGS = 4 << 20
+"""Strings that are skipped together; the largest vocabularies have a tenth of it, with merges."""
 MAX_HEADER = 256 << 20
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
@@ -100,6 +107,7 @@ class _Reader:
         self._stream = stream
         self._limit = min(size, MAX_HEADER)
         self.position = 0
+        self._texts, self._strings = MAX_TEXT, MAX_STRINGS
 
     def take(self, count: int) -> bytes:
         if count > self._limit - self.position:
@@ -122,12 +130,29 @@ class _Reader:
 
     def text(self, limit: int) -> str:
         length = self.number("Q")
-        if length > limit:
+        self._texts -= length
+        if length > limit or self._texts < 0:
             raise GgufError(f"A GGUF string of {length} bytes is longer than any model needs.")
         try:
             return self.take(length).decode()
         except UnicodeDecodeError as error:
             raise GgufError("A GGUF string is not UTF-8.") from error
+
+    def name(self, limit: int) -> str:
+        name = self.text(limit)
+        if not name:
+            raise GgufError("The GGUF header has an entry without a name.")
+        return name
+
+    def skip_texts(self, count: int) -> None:
+        self._strings -= count
+        if self._strings < 0:
+            raise GgufError("The GGUF header has more strings than any model needs.")
+        for _ in range(count):
+            length = self.number("Q")
+            if length > MAX_STRING:
+                raise GgufError("A GGUF string is longer than any model needs.")
+            self.skip(length)
 
 
 def read_header(stream: BinaryIO, size: int) -> GgufHeader:
@@ -143,7 +168,7 @@ def read_header(stream: BinaryIO, size: int) -> GgufHeader:
         raise GgufError("The GGUF header counts more entries than any model has.")
     values: dict[str, Scalar] = {}
     for _ in range(entries):
-        key = reader.text(MAX_KEY)
+        key = reader.name(MAX_KEY)
         if key in values:
             raise GgufError(f"The GGUF header says {key[:64]!r} twice.")
         value = _value(reader, reader.number("I"))
@@ -173,11 +198,7 @@ def _skip_array(reader: _Reader) -> None:
     if count > MAX_ARRAY:
         raise GgufError(f"A GGUF array of {count} values is longer than any model needs.")
     if kind == _STRING:
-        for _ in range(count):
-            length = reader.number("Q")
-            if length > MAX_STRING:
-                raise GgufError("A GGUF string is longer than any model needs.")
-            reader.skip(length)
+        reader.skip_texts(count)
     elif kind in _SCALARS:
         reader.skip(count * struct.calcsize(_SCALARS[kind]))
     else:
@@ -192,23 +213,34 @@ def _alignment(values: Mapping[str, Scalar]) -> int:
 
 
 def _check_tensors(reader: _Reader, count: int, alignment: int, size: int) -> int:
-    """Check that every tensor lies in the file; return the number of parameters."""
-    parameters, end = 0, 0
+    """Check that every tensor lies in the file, after the one before; return the parameters."""
+    parameters, end, names = 0, 0, set()
     for _ in range(count):
-        reader.text(MAX_KEY)
-        dimensions = reader.number("I")
-        if dimensions > MAX_DIMENSIONS:
-            raise GgufError(f"A GGUF tensor has {dimensions} dimensions; at most four exist.")
-        elements = 1
-        for _ in range(dimensions):
-            elements *= reader.number("Q")
+        name = reader.name(MAX_NAME)
+        if name in names:
+            raise GgufError(f"The GGUF header has the tensor {name[:64]!r} twice.")
+        names.add(name)
+        elements, row = _shape(reader)
         kind, offset = reader.number("I"), reader.number("Q")
-        if offset % alignment or elements > 1 << 50 or offset > size:
-            raise GgufError("A GGUF tensor lies where no tensor can.")
         block, bytes_per_block = _TENSOR_TYPES.get(kind, (1, 0))
+        if offset % alignment or elements > MAX_ELEMENTS or offset > size or row % block:
+            raise GgufError("A GGUF tensor lies where no tensor can.")
+        if offset < end:
+            raise GgufError("Two GGUF tensors lie over each other.")
         parameters += elements
-        end = max(end, offset + -(-elements // block) * bytes_per_block)
+        end = offset + elements // block * bytes_per_block
     start = -(-reader.position // alignment) * alignment
     if start + end > size:
         raise GgufError("The GGUF file is cut off: its tensors go beyond its end.")
     return parameters
+
+
+def _shape(reader: _Reader) -> tuple[int, int]:
+    """Return how many elements a tensor has, and how many of them are one row."""
+    dimensions = reader.number("I")
+    if dimensions > MAX_DIMENSIONS:
+        raise GgufError(f"A GGUF tensor has {dimensions} dimensions; at most four exist.")
+    lengths = [reader.number("Q") for _ in range(dimensions)]
+    if any(length > MAX_ELEMENTS for length in lengths):
+        raise GgufError("A GGUF tensor is larger than any tensor.")
+    return math.prod(lengths), lengths[0] if lengths else 1

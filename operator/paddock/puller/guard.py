@@ -18,16 +18,24 @@ from paddock.puller.problems import PullError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 CONNECT_SECONDS = 5.0
 STALL_SECONDS = 60.0
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is the public internet; the rest is local, mapped or translated."""
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+    )
+)  # fmt: skip
+"""What older Pythons take for public, and tunnels to other addresses."""
 
 
 def is_public(address: Address) -> bool:
     """Tell whether an address is on the public internet and stands for nothing else."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None or address in _NAT64 or address.teredo is not None:
-            return False
-    return address.is_global and not address.is_multicast
+    if address.version == _UNICAST.version and address not in _UNICAST:
+        return False
+    special = any(address in each for each in _SPECIAL if each.version == address.version)
+    return address.is_global and not address.is_multicast and not special
 
 
 def is_allowed(address: Address, access: Access) -> bool:

@@ -1,5 +1,6 @@
 """From a typed source to the files to fetch: asks hubs and registries, fetches no weights."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,8 @@ from paddock.api.source import (
     WebSource,
 )
 from paddock.puller import credentials
-from paddock.puller.choose import HubFile, choose_files
-from paddock.puller.fetch import RemoteFile
+from paddock.puller.choose import HubFile, choose_files, is_plain_path
+from paddock.puller.fetch import SIDE_FILES, RemoteFile
 from paddock.puller.problems import PullError
 from paddock.puller.retry import retried
 from paddock.puller.web import Web, raise_for_status
@@ -29,8 +30,10 @@ _MANIFEST_TYPES = (
 )
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _FORBIDDEN_LAYERS = ("pickle", "pytorch")
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
-_FILE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
+_COMMIT = re.compile(r"^[A-Za-z0-9]{1,64}\Z")
+MAX_FILES = 1000
+"""Of one model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,17 @@ class Resolved:
 
 def resolve_source(web: Web, source: Source, plan: PullPlan) -> Resolved:
     """Return which files to fetch from where."""
+    resolved = _resolve(web, source, plan)
+    if len(resolved.files) + len(resolved.layers) > MAX_FILES:
+        raise PullError(PullReason.SOURCE_REFUSED, f"The model has more than {MAX_FILES} files.")
+    if all(file.name.endswith(SIDE_FILES) for file in resolved.files):
+        raise PullError(
+            PullReason.UNSUPPORTED_FORMAT, "The source has neither GGUF nor safetensors files."
+        )
+    return resolved
+
+
+def _resolve(web: Web, source: Source, plan: PullPlan) -> Resolved:
     match source:
         case WebSource():
             file = RemoteFile(source.file, source.url, plan.digest, credentials.authorization())
@@ -58,8 +72,15 @@ def resolve_source(web: Web, source: Source, plan: PullPlan) -> Resolved:
             raise PullError(PullReason.INVALID_SPEC, "A pvc:// source is not pulled.")
 
 
-def _document(web: Web, url: str, headers: Mapping[str, str]) -> Mapping[str, Json]:
+def _document(
+    web: Web, url: str, headers: Mapping[str, str], digest: str | None = None
+) -> Mapping[str, Json]:
     content = retried(lambda: web.document(url, headers), web.tell)
+    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if digest not in (None, found):
+        raise PullError(
+            PullReason.DIGEST_MISMATCH, f"The manifest has digest {found}, not {digest}."
+        )
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -79,7 +100,7 @@ def _resolve_hub(web: Web, source: HubSource, plan: PullPlan) -> Resolved:
     )
     siblings = answer.get("siblings")
     commit = answer.get("sha")
-    if not isinstance(siblings, list) or not isinstance(commit, str) or not commit.isalnum():
+    if not isinstance(siblings, list) or not isinstance(commit, str) or not _COMMIT.match(commit):
         raise PullError(PullReason.SOURCE_REFUSED, "The hub does not list the repository's files.")
     files = [_hub_file(sibling) for sibling in siblings if isinstance(sibling, dict)]
     chosen = choose_files(
@@ -106,7 +127,7 @@ def _hub_file(sibling: Mapping[str, Json]) -> HubFile:
     hexadecimal = digest if isinstance(digest, str) else ""
     return HubFile(
         name=name if isinstance(name, str) else "",
-        size=size if isinstance(size, int) else 0,
+        size=size if isinstance(size, int) and size > 0 else 0,
         digest=f"sha256:{hexadecimal}" if re.fullmatch(r"[0-9a-f]{64}", hexadecimal) else None,
     )
 
@@ -117,8 +138,9 @@ def _resolve_registry(web: Web, source: RegistrySource, plan: PullPlan) -> Resol
     scheme = "http" if plan.access.http and ":" in registry else "https"
     base = f"{scheme}://{registry}/v2/{source.repository}"
     headers = _registry_login(web, f"{base}/manifests/{source.reference}", source.repository)
+    pinned = source.reference if _DIGEST.match(source.reference) else None
     manifest = _document(
-        web, f"{base}/manifests/{source.reference}", {**headers, "Accept": _MANIFEST_TYPES}
+        web, f"{base}/manifests/{source.reference}", {**headers, "Accept": _MANIFEST_TYPES}, pinned
     )
     layers = manifest.get("layers")
     if not isinstance(layers, list) or not layers:
@@ -145,10 +167,12 @@ def _layer_file(layer: Json, base: str, headers: Mapping[str, str]) -> tuple[str
         raise PullError(PullReason.UNSUPPORTED_FORMAT, "Pickled weights are not pulled.")
     annotations = record.get("annotations")
     titled = annotations if isinstance(annotations, dict) else {}
-    title = titled.get("org.opencontainers.image.title")
-    named = isinstance(title, str) and _FILE_NAME.match(title)
-    name = str(title) if named else _layer_name(kind)
-    return kind, RemoteFile(name, f"{base}/blobs/{digest}", digest, headers)
+    title = titled.get("org.opencontainers.image.title", _layer_name(kind))
+    if not isinstance(title, str) or not is_plain_path(title):
+        raise PullError(
+            PullReason.SOURCE_REFUSED, "The manifest names a file as no file may be named."
+        )
+    return kind, RemoteFile(title.rpartition("/")[2], f"{base}/blobs/{digest}", digest, headers)
 
 
 def _layer_name(kind: str) -> str:
@@ -172,6 +196,10 @@ def _registry_login(web: Web, url: str, repository: str) -> dict[str, str]:
         answer.close()
     fields = dict(_CHALLENGE.findall(challenge))
     realm = fields.get("realm", "")
+    if url.startswith("https:") and not realm.startswith("https:"):
+        raise PullError(
+            PullReason.SOURCE_FORBIDDEN, "The registry sends credentials to something weaker."
+        )
     query = {"service": fields.get("service", ""), "scope": f"repository:{repository}:pull"}
     token = _document(web, f"{realm}?{urlencode(query)}", own)
     value = token.get("token") or token.get("access_token")

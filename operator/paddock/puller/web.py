@@ -4,7 +4,9 @@ I/O. Every answer that is not success becomes a PullError with a reason; a Retry
 """
 
 import http.client
+import re
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -16,6 +18,10 @@ from paddock.puller.problems import PullError
 MAX_REDIRECTS = 5
 MAX_DOCUMENT = 4 << 20
 USER_AGENT = "paddock-puller"
+DOCUMENT_SECONDS = 60.0
+_NAME = re.compile(r"[a-z0-9._-]{1,253}")
+_BRACKETED = re.compile(r"[0-9a-f:.]{2,45}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -37,6 +43,22 @@ class Answer:
     headers: http.client.HTTPMessage
     response: http.client.HTTPResponse
     connection: GuardedConnection
+
+    def read(self, count: int, within: float) -> bytes:
+        """Return so many bytes, fewer only at the end; raise if they take longer than this."""
+        deadline = time.monotonic() + within
+        parts: list[bytes] = []
+        while count > 0 and (part := self.response.read1(count)):
+            parts.append(part)
+            count -= len(part)
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return b"".join(parts)
+
+    def number(self, header: str) -> int | None:
+        """Return a header that is a plain number; None if it is anything else."""
+        value = self.headers.get(header, "")
+        return int(value) if _NUMBER.fullmatch(value) else None
 
     def close(self) -> None:
         """Close the connection."""
@@ -62,7 +84,7 @@ class Web:
                 return answer
             location = answer.headers.get("Location", "")
             answer.close()
-            target = urljoin(url, location)
+            target = _joined(url, location)
             self._parts(target)
             sent = self._checked_redirect(url, target, sent)
             url = target
@@ -75,7 +97,7 @@ class Web:
         answer = self.open(url, headers)
         try:
             raise_for_status(answer)
-            content = answer.response.read(MAX_DOCUMENT + 1)
+            content = answer.read(MAX_DOCUMENT + 1, DOCUMENT_SECONDS)
         except (OSError, http.client.HTTPException) as error:
             raise Transient("the connection broke") from error
         finally:
@@ -127,11 +149,21 @@ class Web:
             )
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not port:
             raise PullError(PullReason.SOURCE_FORBIDDEN, "The source leads away from http(s).")
+        pattern = _BRACKETED if "[" in parts.netloc else _NAME
+        if "@" in parts.netloc or not pattern.fullmatch(parts.hostname):
+            raise PullError(PullReason.SOURCE_REFUSED, "The source gives a broken URL.")
         target = parts.path or "/"
         query = f"{target}?{parts.query}" if parts.query else target
         if not query.isascii() or not query.isprintable() or " " in query:
             raise PullError(PullReason.SOURCE_REFUSED, "The source gives a broken URL.")
         return parts.scheme, parts.hostname, port, query
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise PullError(PullReason.SOURCE_REFUSED, "The source gives a broken URL.") from error
 
 
 _PERMANENT = {
@@ -157,5 +189,5 @@ def raise_for_status(answer: Answer) -> None:
 
 
 def _retry_after(answer: Answer) -> float | None:
-    value = answer.headers.get("Retry-After", "")
-    return min(float(value), 300.0) if value.isdigit() else None
+    value = answer.number("Retry-After")
+    return min(float(value), 300.0) if value is not None else None
