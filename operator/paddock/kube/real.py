@@ -7,6 +7,7 @@ apiserver's own message.
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlencode
@@ -44,7 +45,10 @@ _UNAUTHORIZED = 401
 _ERRORS = {403: ForbiddenError, 404: NotFoundError, 409: ConflictError, 410: GoneError,
            400: InvalidError, 422: InvalidError}  # fmt: skip
 _RETRIED = frozenset({0, 429, 500, 502, 503, 504})
-_APPLY = "application/apply-patch+yaml"
+_APPLY = "application/apply-patch+yaml; charset=utf-8"
+"""With its parameter the client sends our text as it is; the apiserver drops the parameter."""
+_ESCAPED = re.compile(r"[^ -~]")
+_LAST_OF_FOUR = 0xFFFF
 _JSON_PATCH = "application/json-patch+json"
 
 
@@ -152,7 +156,8 @@ class RealCluster:
             raise TypeError("a manifest has metadata")
         path = _path(kind, str(metadata["namespace"]), str(metadata["name"]))
         query = urlencode({"fieldManager": names.FIELD_MANAGER, "force": "true"})
-        return await self._write("PATCH", f"{path}{subresource}?{query}", manifest, _APPLY)
+        text = apply_text(manifest)
+        return await self._write("PATCH", f"{path}{subresource}?{query}", text, _APPLY)
 
     async def scale(
         self, kind: Kind, namespace: str, name: str, *, replicas: int, resource_version: str
@@ -310,6 +315,16 @@ def _parsed(status: int, retry_after: str, content: bytes) -> Manifest:
     after = float(retry_after) if retry_after.isdigit() else None
     status = status if status >= 400 else 502  # noqa: PLR2004 - a success that is no object
     raise _ERRORS.get(status, ApiError)(status, message, retry_after=after)
+
+
+def apply_text(manifest: Manifest) -> str:
+    """Return JSON that is YAML too: JSON writes an emoji as two escapes, which YAML refuses."""
+    text = json.dumps(manifest, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def _escape(character: int) -> str:
+    return f"\\u{character:04x}" if character <= _LAST_OF_FOUR else f"\\U{character:08x}"
 
 
 def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
