@@ -21,6 +21,8 @@ _CRASHING = "CrashLoopBackOff"
 _START_ERROR = "StartError"
 _PROGRAM = re.compile(r'exec: "([^"]+)": (?:executable file not found|stat |no such file)')
 _OUT_OF_MEMORY = "OOMKilled"
+_NO_ROOM = "OOM-killed"
+"""What runc says when the limit does not even hold the container's first process."""
 _KILLED, _NO_LIBRARY, _NOT_EXECUTABLE, _NOT_FOUND = 137, 127, 126, 127
 _IMAGE_CAUSES = (
     (re.compile(r"no match for platform|exec format|architecture", re.IGNORECASE),
@@ -50,8 +52,8 @@ def diagnose_container(pod: str, container: ContainerFact) -> Diagnosis | None:
     """Return what keeps the container from running, if anything does."""
     return (
         _image(pod, container)
-        or _config(pod, container)
         or _memory(pod, container)
+        or _config(pod, container)
         or _crash(pod, container)
     )
 
@@ -111,7 +113,10 @@ def _config(pod: str, container: ContainerFact) -> Diagnosis | None:
 
 
 def _memory(pod: str, container: ContainerFact) -> Diagnosis | None:
-    if _OUT_OF_MEMORY not in (container.exit_reason, container.last_exit_reason):
+    ends = (container.exit_reason, container.last_exit_reason)
+    words = (container.waiting_message, container.exit_message, container.last_exit_message)
+    starved = not container.ready and any(_NO_ROOM in (each or "") for each in words)
+    if _OUT_OF_MEMORY not in ends and not starved:
         return None
     limit = container.memory_limit or "its memory limit"
     return Diagnosis(
