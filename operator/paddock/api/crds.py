@@ -16,7 +16,7 @@ from paddock.wire import Json, Manifest
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One CEL rule at one place of the spec; `path` is dotted, `[]` enters a list."""
+    """One CEL rule at one place of the spec; `path` is dotted."""
 
     path: str
     rule: str
@@ -37,7 +37,31 @@ _LABEL_KEYS = (
     "self.all(k, size(k) <= 317 && "
     "k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$'))"
 )
+_TOLERATIONS = (
+    ("self.all(t, has(t.key) || (has(t.operator) && t.operator == 'Exists'))",
+     "a toleration without a key has operator Exists"),
+    ("self.all(t, !(has(t.operator) && t.operator == 'Exists') || !has(t.value) || t.value == '')",
+     "a toleration with operator Exists has no value"),
+    ("self.all(t, !has(t.tolerationSeconds) || (has(t.effect) && t.effect == 'NoExecute'))",
+     "tolerationSeconds goes with effect NoExecute only"),
+)  # fmt: skip
 _LABEL_KEYS_MESSAGE = "every key must be a label name such as gpu-type or example.com/zone"
+
+
+def _tolerations(path: str) -> tuple[Rule, ...]:
+    """Return what Kubernetes demands of tolerations beyond their fields."""
+    return tuple(Rule(path, rule, message) for rule, message in _TOLERATIONS)
+
+
+def _positive(path: str, field: str) -> Rule:
+    """Return the rule that a quantity is not nothing; null fields are not there."""
+    whole, text = f"self.{field}", f"string(self.{field})"
+    rule = (
+        f"!has({whole}) || (type({whole}) == int ? {whole} > 0 : "
+        f"quantity({text}).isGreaterThan(quantity('0')))"
+    )
+    return Rule(path, rule, f"{field} must be more than nothing")
+
 
 MODEL_RULES = (
     Rule(
@@ -52,6 +76,9 @@ MODEL_RULES = (
         "!(has(self.storage) || has(self.credentials) || has(self.pull))",
         "a pvc:// source is used where it is: leave out storage, credentials and pull",
     ),
+    _positive("storage", "size"),
+    _positive("pull.resources", "memory"),
+    *_tolerations("pull.tolerations"),
     Rule("pull.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
 )
 POOL_RULES = (
@@ -66,6 +93,8 @@ POOL_RULES = (
         "self.engine.name != 'VLLM' || size(self.models) == 1",
         "a VLLM pool serves exactly one model: make one pool per model",
     ),
+    _positive("hardware", "memory"),
+    *_tolerations("hardware.tolerations"),
     Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'

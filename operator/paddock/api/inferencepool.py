@@ -13,11 +13,11 @@ from paddock.api.base import (
     Condition,
     Diagnosis,
     DnsSubdomain,
+    ExtendedResource,
     LabelValue,
     ObjectMeta,
     Quantity,
     Record,
-    ResourceName,
     ServedName,
     Toleration,
 )
@@ -37,6 +37,9 @@ HEALTH_PATHS: Mapping[EngineName, str] = {
     EngineName.VLLM: "/health",
 }
 """Answers 200 when the engine can take requests."""
+Argument = Annotated[
+    str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$", min_length=1, max_length=256)
+]
 
 
 class EngineEnv(Record):
@@ -60,7 +63,7 @@ class Engine(Record):
         Field(max_length=32, json_schema_extra={"x-kubernetes-list-map-keys": ["name"]}),
     ] = None
     args: Annotated[
-        tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] | None,
+        tuple[Argument, ...] | None,
         Field(max_length=64, description="More arguments; allow-listed by the engine's profile."),
     ] = None
 
@@ -84,7 +87,7 @@ class Hardware(Record):
 
     gpus: Annotated[int | None, Field(ge=0, le=64, description="GPUs per replica.")] = None
     resource_name: Annotated[
-        ResourceName | None,
+        ExtendedResource | None,
         Field(description="The GPU's extended resource (default nvidia.com/gpu), or a MIG profile"),
     ] = None
     gpu_types: Annotated[

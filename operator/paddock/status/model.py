@@ -10,7 +10,7 @@ from paddock.facts import ModelFacts, Refusal
 from paddock.plan.model import TRACK, ModelPlan
 from paddock.status.conditions import Verdict, false, merge, true, unknown
 from paddock.status.pod_diagnosis import diagnose_pod
-from paddock.status.refused_pods import diagnose_refused_pods
+from paddock.status.refusals import diagnose_refusal, diagnose_refused_pods
 from paddock.status.summary import summarise
 
 _PATIENT = frozenset({Reason.SOURCE_UNREACHABLE, Reason.STORAGE_ERROR})
@@ -125,15 +125,7 @@ def _diagnosis(
 ) -> tuple[Diagnosis, ...]:
     if plan.artifact is not None and not refusals:
         return ()
-    found = [
-        Diagnosis(
-            object=refusal.object,
-            reason=refusal.reason,
-            cause=refusal.message,
-            fix="Change what the message names; it is tried again.",
-        )
-        for refusal in refusals
-    ]
+    found = [diagnose_refusal(refusal) for refusal in refusals]
     if plan.failure is not None:
         found.append(_pull_failure(facts, plan))
     else:

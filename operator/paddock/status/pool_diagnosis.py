@@ -12,7 +12,7 @@ from paddock.facts import DeploymentFact, LoadedModel, PodFact, PoolFacts, Refus
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.pool import PoolPlan, live_pods
 from paddock.status.pod_diagnosis import diagnose_pod
-from paddock.status.refused_pods import diagnose_refused_pods
+from paddock.status.refusals import diagnose_refusal, diagnose_refused_pods
 from paddock.status.wording import shortened
 
 STUCK = "ProgressDeadlineExceeded"
@@ -22,7 +22,7 @@ def diagnose_pool(
     facts: PoolFacts, plan: PoolPlan, refusals: Iterable[Refusal], *, whole: bool
 ) -> tuple[Diagnosis, ...]:
     """Return the causes, most basic first; `whole` says that every replica is up to date."""
-    found: list[Diagnosis] = [*_models(facts, plan), *map(_refusal, refusals)]
+    found: list[Diagnosis] = [*_models(facts, plan), *map(diagnose_refusal, refusals)]
     if facts.deployment is not None and facts.deployment.replica_failure is not None:
         found.append(
             diagnose_refused_pods(
@@ -91,15 +91,6 @@ def stalled_cause(model: LocalModel) -> str | None:
         if condition.type == ConditionType.STALLED and condition.status == "True" and current:
             return condition.message
     return None
-
-
-def _refusal(refusal: Refusal) -> Diagnosis:
-    return Diagnosis(
-        object=refusal.object,
-        reason=refusal.reason,
-        cause=f"{shortened(refusal.message)}.",
-        fix="Change what the message names; it is tried again by itself.",
-    )
 
 
 def _stuck(deployment: DeploymentFact) -> Diagnosis:

@@ -26,7 +26,7 @@ def _arguments(pool: InferencePool, profile: Profile) -> Iterator[Refusal]:
         flag, joined, _ = argument.partition("=")
         if not argument.startswith("-"):
             if not may_be_value:
-                yield Refusal(path, f"{argument} follows no flag.")
+                yield Refusal(path, "It follows no flag.")
             may_be_value = False
         elif flag not in profile.flags:
             yield Refusal(path, _not_allowed(flag, profile))

@@ -1,11 +1,22 @@
-"""Why the cluster refuses a controller's pods: a quota, Pod Security, something else. Pure.
+"""What the cluster refuses: a write of ours, or a controller's pods. Pure.
 
-A Deployment tells it in a condition, a Job only in its events; the words are the same.
+A Deployment tells of refused pods in a condition, a Job only in its events; the words are the same.
 """
 
 from paddock.api.base import Diagnosis
 from paddock.api.reasons import Reason
+from paddock.facts import Refusal
 from paddock.status.wording import shortened
+
+
+def diagnose_refusal(refusal: Refusal) -> Diagnosis:
+    """Return the cause that a refused write is."""
+    return Diagnosis(
+        object=refusal.object,
+        reason=refusal.reason,
+        cause=f"{shortened(refusal.message)}.",
+        fix="Change what the message names; it is tried again by itself.",
+    )
 
 
 def diagnose_refused_pods(owner: str, message: str, *, smaller: str) -> Diagnosis:
