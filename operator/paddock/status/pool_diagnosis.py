@@ -32,7 +32,12 @@ def diagnose_pool(
             )
         )
     pods = _pods_of_the_newest(facts, plan)
-    found += [cause for pod in pods for cause in diagnose_pod(pod, facts.events)]
+    found += [
+        cause
+        for pod in pods
+        for cause in diagnose_pod(pod, facts.events)
+        if not _comes_free(facts, cause)
+    ]
     if whole:
         found += [cause for pod in pods for cause in _answers(pod, facts, plan)]
     else:
@@ -44,6 +49,11 @@ def _pods_of_the_newest(facts: PoolFacts, plan: PoolPlan) -> list[PodFact]:
     """Return the pods whose trouble is the pool's: those of a revision that is left go anyway."""
     pods = sorted(live_pods(facts), key=lambda pod: pod.name)
     return [pod for pod in pods if plan.revision is None or pod.revision == plan.revision]
+
+
+def _comes_free(facts: PoolFacts, cause: Diagnosis) -> bool:
+    """Tell whether the GPU that is missing is that of a replica which still answers its last."""
+    return cause.reason == Reason.INSUFFICIENT_GPU and any(pod.deleting for pod in facts.pods)
 
 
 def _given_up(facts: PoolFacts) -> Iterator[Diagnosis]:
