@@ -3,17 +3,20 @@
 I/O: a first token may take minutes, while weights are read; a pass never waits for it longer than
 a moment, and what is under way is not cut off, because an engine stops loading when its client
 goes. What failed is asked again later and later, so that a broken model is not loaded all the time.
+What is proven is looked at again now and then, without a token: engines unload models, or fail.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paddock.facts import EngineReport, PodFact
 from paddock.observe.engines import ExpectedModel
 
 Ask = Callable[[PodFact, Sequence[ExpectedModel]], Awaitable[EngineReport]]
 _FIRST, _LIMIT = 2.0, 120.0
+_LOOK_AGAIN = 180.0
+"""Shorter than the resync, so that each finds what was loaded then."""
 
 
 @dataclass(slots=True)
@@ -74,18 +77,37 @@ class Proofs:
             self._drop([uid])
             known = None
         proof = known or self._by_pod.setdefault(uid, _Proof(expected))
-        if proof.task is None and not proof.holds and proof.again_at <= now:
-            proof.task = asyncio.ensure_future(ask(pod, expected))
+        if proof.task is None and proof.again_at <= now:
+            looked = [
+                replace(each, generate=each.generate and not proof.holds) for each in expected
+            ]
+            proof.task = asyncio.ensure_future(ask(pod, looked))
 
 
 def _collect(proof: _Proof, now: float) -> None:
     """Take a finished answer; a failure is asked again after a wait that doubles."""
     if proof.task is None or not proof.task.done():
         return
-    proof.report, proof.task = proof.task.result(), None
-    if not proof.holds:
+    proof.report, proof.task = _joined(proof.report, proof.task.result()), None
+    if proof.holds:
+        proof.again_at, proof.failures = now + _LOOK_AGAIN, 0
+    else:
         proof.again_at = now + min(_FIRST * 2**proof.failures, _LIMIT)
         proof.failures += 1
+
+
+def _joined(before: EngineReport | None, after: EngineReport) -> EngineReport:
+    """Keep the tokens that were generated, of models that are still as they were."""
+    if before is None or not is_proven(before):
+        return after
+    generated = {model.served_as for model in before.models if model.generated}
+    models = tuple(
+        replace(model, generated=True)
+        if model.generated is False and model.error is None and model.served_as in generated
+        else model
+        for model in after.models
+    )
+    return replace(after, models=models)
 
 
 def is_proven(report: EngineReport) -> bool:

@@ -22,10 +22,12 @@ class Engine:
     def __init__(self, answer: EngineReport = GOOD) -> None:
         self.answer, self.asked, self.cancelled = answer, 0, 0
         self.loaded, self.stopped = asyncio.Event(), asyncio.Event()
+        self.generating = False
 
     async def __call__(self, pod: PodFact, expected: Sequence[ExpectedModel]) -> EngineReport:
-        del pod, expected
+        del pod
         self.asked += 1
+        self.generating = any(each.generate for each in expected)
         try:
             await self.loaded.wait()
         except asyncio.CancelledError:
@@ -53,6 +55,31 @@ async def test_what_proved_itself_is_not_asked_again() -> None:
         assert await proofs.of([ready_pod()], EXPECTED, engine, float(now)) == {"uid-pod-0": GOOD}
 
     assert engine.asked == 1
+
+
+async def test_what_is_proven_is_looked_at_again_without_a_token() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    engine.loaded.set()
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    assert engine.generating
+    unloaded = replace(GOOD.models[0], loaded=False, generated=False)
+    engine.answer = replace(GOOD, models=(unloaded,))
+    assert await proofs.of([ready_pod()], EXPECTED, engine, 179.0) == {"uid-pod-0": GOOD}
+    later = await proofs.of([ready_pod()], EXPECTED, engine, 181.0)
+
+    assert not engine.generating
+    assert later["uid-pod-0"].models == (replace(unloaded, generated=True),)
+
+
+async def test_engine_that_fails_after_its_proof_is_told_and_proves_itself_anew() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    engine.loaded.set()
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    engine.answer = BAD
+    assert await proofs.of([ready_pod()], EXPECTED, engine, 200.0) == {"uid-pod-0": BAD}
+    engine.answer = GOOD
+    assert await proofs.of([ready_pod()], EXPECTED, engine, 203.0) == {"uid-pod-0": GOOD}
+    assert engine.generating
 
 
 async def test_failure_is_kept_and_asked_again_later_and_later() -> None:
