@@ -56,6 +56,8 @@ class Replica:
     view: ViewPlan | None = None
     """Laid over the claims by an init container where their stores alone do not serve."""
     operator_image: str = ""
+    unnamed_weights: tuple[str, ...] = ()
+    """Digests of models that are opened by a path which stays when the weights change."""
 
 
 def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Manifest:
@@ -66,7 +68,7 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
     template: dict[str, Json] = {
         "metadata": {
             "labels": labels,
-            "annotations": {names.REVISION_ANNOTATION: _revision(pod, replica.run)},
+            "annotations": {names.REVISION_ANNOTATION: _revision(pod, replica)},
         },
         "spec": pod,
     }
@@ -116,9 +118,12 @@ def revision_of(deployment: Manifest) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _revision(pod: Mapping[str, Json], run: EngineRun) -> str:
-    """Hash the pod and its configuration files, so that a change of these rolls the pods too."""
-    return names.short_hash(json.dumps([pod, dict(run.files)], sort_keys=True))
+def _revision(pod: Mapping[str, Json], replica: Replica) -> str:
+    """Hash the pod, and what its text does not tell: a change of these rolls the pods too."""
+    parts: list[Json] = [dict(pod), dict(replica.run.files)]
+    if replica.unnamed_weights:
+        parts.append(list(replica.unnamed_weights))
+    return names.short_hash(json.dumps(parts, sort_keys=True))
 
 
 def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str, Json]:

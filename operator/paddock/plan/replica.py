@@ -67,6 +67,11 @@ def build_replica(
         gpu_type_label=settings.gpu_type_label,
         view=_view(pool, models),
         operator_image=settings.images.operator,
+        unnamed_weights=tuple(
+            model.model.status.artifact.digest
+            for model in models
+            if model.model.status.artifact is not None and model.is_split
+        ),
     )
     return replica, fit_of(need, None if gpus else memory)
 

@@ -70,9 +70,10 @@ def _pull(plan: PullPlan, place: Path, port: int) -> PullResult:
 
 def _leave(report: PullReport) -> int:
     text = report.model_dump_json(by_alias=True, exclude_none=True)
-    if report.result is not None and len(text) > REPORT_LIMIT:
-        shorter = report.result.model_copy(update={"files": ()})
-        text = PullReport(result=shorter).model_dump_json(by_alias=True, exclude_none=True)
+    while report.result is not None and len(text) > REPORT_LIMIT:
+        fewer = report.result.files[:-1]
+        report = PullReport(result=report.result.model_copy(update={"files": fewer}))
+        text = report.model_dump_json(by_alias=True, exclude_none=True)
     Path(os.environ.get(REPORT_FILE_VARIABLE, "/dev/termination-log")).write_text(text)
     sys.stdout.write(text + "\n")
     if report.failure is None:
