@@ -20,6 +20,11 @@ class Command:
 
 
 COMMANDS = {
+    "bench": Command("bench:bench", "Measure a pool: time to first token, tokens/s, p99."),
+    "chat": Command("chat:chat", "Talk to a pool, from wherever your kubeconfig works."),
+    "completion": Command("completion:completion", "Print a completion script for your shell."),
+    "purge": Command("purge:purge", "Delete kept weights that no model names any more."),
+    "top": Command("top:top", "Show what the pools' engines are doing now."),
     "charts": Command(
         "charts:charts",
         "Generate the charts' copies and the plain manifests; needs Helm, which is built once.",

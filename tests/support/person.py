@@ -40,7 +40,7 @@ class Person:
         """Run a command as a process of its own."""
         command = [sys.executable, "-m", "paddock", *words, *self.options()]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def options(self) -> list[str]:
         return ["--kubeconfig", str(self.kubeconfig), "-n", self.namespace]

@@ -13,8 +13,9 @@ from paddock.api.localmodel import LocalModel
 from paddock.api.source import SourceError, parse_source
 from paddock.cli.access import Session
 from paddock.cli.bar import Bar
+from paddock.cli.causes import is_ready
 from paddock.cli.exits import CommandError, MissingError, NotReadyError
-from paddock.cli.moments import End, Moment, StallWatch, moment_of
+from paddock.cli.moments import End, Moment, StallWatch, moment_of, pulled
 from paddock.cli.wanted import Wish, hint_of, name_of
 from paddock.clock import SystemClock
 from paddock.errors import ConflictError
@@ -113,11 +114,14 @@ async def make(session: Session, kind: Kind, manifest: Manifest) -> Manifest:
 async def wait(session: Session, asked: Asked, bar: Bar, *, pool: bool) -> Moment:
     """Show moments until the model, and the pool over it, are ready, stalled, or time is up."""
     clock, stall = SystemClock(), StallWatch()
-    began = clock.monotonic()
+    began, has_pulled = clock.monotonic(), False
     while True:
         model = LocalModel.model_validate(await _read(session, kinds.LOCAL_MODELS, asked.name))
         read = await _read(session, kinds.INFERENCE_POOLS, asked.name) if pool else None
         moment = moment_of(model, InferencePool.model_validate(read) if read else None)
+        if is_ready(model) and not has_pulled:
+            bar.show(pulled(model))
+            has_pulled = True
         bar.show(moment)
         now = clock.monotonic()
         if stall.has_ended(moment, now):

@@ -1,6 +1,6 @@
 """What a waiting `run` or `pull` says at one moment, and whether the wait ends with it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from paddock.api.inferencepool import InferencePool
@@ -35,8 +35,8 @@ def moment_of(model: LocalModel, pool: InferencePool | None) -> Moment:
     if not _is(model, ConditionType.READY):
         return _model_moment(model)
     if pool is None:
-        return Moment(model.metadata.name, pulled_words(model), end=End.READY)
-    name = pool.metadata.name
+        return replace(pulled(model), end=End.READY)
+    name = f"pool/{pool.metadata.name}"
     ready = condition_of(pool)
     if ready is None:
         return Moment(name, "waiting for the operator")
@@ -46,13 +46,13 @@ def moment_of(model: LocalModel, pool: InferencePool | None) -> Moment:
     return Moment(name, ready.message, end=end)
 
 
-def pulled_words(model: LocalModel) -> str:
+def pulled(model: LocalModel) -> Moment:
     """Say what was pulled."""
-    artifact = model.status.artifact
+    artifact, name = model.status.artifact, f"model/{model.metadata.name}"
     if artifact is None:
-        return "pulled and verified"
+        return Moment(name, "pulled and verified")
     parts = (size_words(artifact.bytes), artifact.quantization, digest_words(artifact.digest))
-    return f"pulled and verified: {', '.join(part for part in parts if part)}"
+    return Moment(name, f"pulled and verified: {', '.join(part for part in parts if part)}")
 
 
 def progress_words(progress: Progress) -> str:
@@ -68,7 +68,7 @@ def progress_words(progress: Progress) -> str:
 
 
 def _model_moment(model: LocalModel) -> Moment:
-    name, ready = model.metadata.name, condition_of(model)
+    name, ready = f"model/{model.metadata.name}", condition_of(model)
     if _is(model, ConditionType.STALLED):
         return Moment(name, ready.message if ready else "stalled", end=End.STALLED)
     progress = model.status.progress

@@ -51,8 +51,11 @@ def test_run_shows_the_pull_then_the_endpoint(person: Person) -> None:
     endpoint = {"openai": "http://tiny.team.svc/v1"}
     person.tell("InferencePool", "tiny", {"conditions": READY, "endpoint": endpoint})
     out, err = command.communicate(timeout=30)
-    assert "tiny  pulling 40 %, 400 B of 1.0 KB" in said
-    assert err.splitlines()[-1] == "tiny  ready, its model verified"
+    assert "model/tiny  pulling 40 %, 400 B of 1.0 KB" in said
+    assert err.splitlines()[-2:] == [
+        "model/tiny  pulled and verified: 1.0 KB, aaaaaaaaaaaa",
+        "pool/tiny  ready, its model verified",
+    ]
     assert out.splitlines() == [
         "OpenAI  http://tiny.team.svc/v1",
         f"chat    paddock chat tiny -n {person.namespace}",
@@ -87,7 +90,7 @@ def test_run_again_takes_what_is_there_and_refuses_another_source(person: Person
 def test_time_that_is_up_is_said_and_leaves_the_objects(person: Person) -> None:
     result = person.types("pull", SOURCE, "--timeout", "0.1")
     assert result.exit_code == 3
-    assert "tiny is not ready yet; it goes on in the cluster." in result.stderr
+    assert "model/tiny is not ready yet; it goes on in the cluster." in result.stderr
     assert person.get("LocalModel", "tiny")["spec"] == {"source": SOURCE}
 
 
@@ -220,3 +223,51 @@ def test_no_rights_no_server_and_no_kubeconfig_have_one_code(
     absent = make_person(tmp_path / "absent").types("ls")
     assert absent.exit_code == 5
     assert "The kubeconfig cannot be used" in absent.stderr
+
+
+def make_claim(person: Person, name: str, made_for: str) -> None:
+    labels = {"app.kubernetes.io/managed-by": "paddock", "paddock.dev/model": made_for}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    person.client.request(
+        "POST",
+        f"/api/v1/namespaces/{person.namespace}/persistentvolumeclaims",
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "labels": labels},
+            "spec": spec,
+        },
+    )
+
+
+def claims_of(person: Person) -> list[str]:
+    path = f"/api/v1/namespaces/{person.namespace}/persistentvolumeclaims"
+    items: Any = person.client.request("GET", path)["items"]
+    return [
+        each["metadata"]["name"] for each in items if "deletionTimestamp" not in each["metadata"]
+    ]
+
+
+def test_purge_deletes_only_what_no_model_names_and_asks_first(person: Person) -> None:
+    person.make("LocalModel", "tiny", {"source": SOURCE})
+    for name in ("tiny", "gone", "lost"):
+        make_claim(person, f"{name}-weights", name)
+    assert person.types("purge", "tiny").exit_code == 4
+    unasked = person.types("purge")
+    assert (unasked.exit_code, "say --yes" in unasked.stderr) == (1, True)
+    assert person.types("purge", "--dry-run").stdout.splitlines()[1].split()[0] == "gone-weights"
+    assert claims_of(person) == ["gone-weights", "lost-weights", "tiny-weights"]
+    assert "Deleted 1." in person.types("purge", "gone", "--yes").stdout
+    assert claims_of(person) == ["lost-weights", "tiny-weights"]
+    assert "Deleted 1." in person.types("purge", "-y").stdout
+    assert "No weights are kept" in person.types("purge").stdout
+    assert claims_of(person) == ["tiny-weights"]
+
+
+def test_chat_and_top_of_a_pool_without_replicas_say_so(person: Person) -> None:
+    person.make("InferencePool", "chat", pool_spec("tiny"))
+    chat = person.types("chat", "chat", "Hello!")
+    assert chat.exit_code == 3
+    assert chat.stderr == "No replica of chat is ready; `paddock explain pool/chat` says why.\n"
+    assert person.types("bench", "nothing").exit_code == 4
+    assert person.types("top").stdout == "No pool has a replica.\n"

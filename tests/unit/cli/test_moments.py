@@ -30,19 +30,19 @@ def test_pull_is_told_before_the_pool() -> None:
     model = pulling(bytes=400, total_bytes=1000, percent=40)
     moment = moment_of(model, told())
     assert (moment.subject, moment.words, moment.end) == (
-        "alpha", "pulling 40 %, 400 B of 1.0 KB", None,
+        "model/alpha", "pulling 40 %, 400 B of 1.0 KB", None,
     )  # fmt: skip
 
 
 def test_pulled_model_ends_a_pull_and_says_what_it_is() -> None:
     assert moment_of(ready_model("alpha", DIGEST, quantization="Q8_0"), None) == Moment(
-        "alpha", "pulled and verified: 4.0 GB, Q8_0, aaaaaaaaaaaa", end=End.READY
+        "model/alpha", "pulled and verified: 4.0 GB, Q8_0, aaaaaaaaaaaa", end=End.READY
     )
 
 
 def test_ready_pool_ends_a_run() -> None:
     moment = moment_of(ready_model("alpha", DIGEST), told())
-    assert (moment.subject, moment.end) == ("chat", End.READY)
+    assert (moment.subject, moment.end) == ("pool/chat", End.READY)
 
 
 def test_pool_on_its_way_says_its_own_words() -> None:

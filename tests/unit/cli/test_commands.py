@@ -1,0 +1,53 @@
+"""What commands say before they reach anything: usage, hints, completion."""
+
+import subprocess
+
+import pytest
+from click.testing import CliRunner, Result
+
+from paddock.__main__ import main
+from paddock.cli.bench import prompt_of
+
+
+def types(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), prog_name="paddock")
+
+
+def test_source_without_a_scheme_is_a_usage_error_with_a_hint() -> None:
+    result = types("run", "llama3.2")
+    assert result.exit_code == 2
+    assert "Did you mean ollama://llama3.2?" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["chat", "bench"])
+def test_url_without_a_model_is_a_usage_error(command: str) -> None:
+    result = types(command, "http://127.0.0.1:1/v1")
+    assert result.exit_code == 2
+    assert "With a URL, say which model: --model NAME." in result.stderr
+
+
+def test_engine_that_does_not_answer_is_an_error_without_the_prompt() -> None:
+    result = types("chat", "http://127.0.0.1:1", "a private question", "--model", "m")
+    assert result.exit_code == 1
+    assert result.output == "The engine did not answer (ConnectError).\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_is_for_the_shell(shell: str) -> None:
+    result = types("completion", shell)
+    assert result.exit_code == 0
+    assert f"_PADDOCK_COMPLETE={shell}_complete" in result.stdout
+
+
+def test_bash_accepts_its_completion_script() -> None:
+    script = types("completion", "bash").stdout
+    done = subprocess.run(
+        ["bash", "-n"], input=script, text=True, capture_output=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_two_prompts_of_a_bench_start_alike() -> None:
+    prompts = [prompt_of(16, number) for number in range(200)]
+    assert len({prompt.split(":")[0] for prompt in prompts}) == 200
+    assert {len(prompt.split()) for prompt in prompts} == {17}
