@@ -4,9 +4,9 @@ A component's folder gets its final name only when every binary in it is built, 
 started again and Go's own cache makes that quick. One builder at a time: the others wait.
 """
 
+import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,11 +35,12 @@ class Component:
     headers: tuple[str, ...] = ()
     """Debian packages whose headers the build needs; unpacked into the cache, not installed."""
     miniaudio: str | None = None
-    """Version of PyPI's `miniaudio` whose C header the build needs."""
+    """Version of the Go module that carries the C header miniaudio.h, which the build needs."""
     staging: str | None = None
     """Version of the module's own staging modules (k8s.io/kubernetes)."""
 
 
+_MALGO = "github.com/gen2brain/malgo"
 _GIGABYTES_EACH = 1.2
 """Room that one build takes in the cache, with what it fetches and compiles on the way."""
 KUBERNETES_VERSION = "v1.36.3"
@@ -125,7 +126,7 @@ COMPONENTS = {
             ldflags="-X github.com/ollama/ollama/version.Version=0.17.4",
             cgo=True,
             headers=("nlohmann-json3-dev", "libstb-dev"),
-            miniaudio="1.61",
+            miniaudio="v0.11.24",
         ),
     )
 }
@@ -256,16 +257,22 @@ def _c_environment(component: Component) -> Mapping[str, str]:
 
 
 def _miniaudio(version: str) -> Path:
-    """Return an include folder with miniaudio/miniaudio.h, from PyPI's `miniaudio` source."""
-    folder = cache_folder() / "headers" / f"miniaudio-{version}"
+    """Return an include folder with miniaudio/miniaudio.h.
+
+    PyPI's package of that name has it too, but pip asks it for what it needs, and it answers only
+    where there is a compiler.
+    """
+    folder = cache_folder() / "headers" / f"malgo-{version}"
     target = folder / "miniaudio" / "miniaudio.h"
     if not target.exists():
-        with debian.scratch("miniaudio") as scratch:
-            run([sys.executable, "-m", "pip", "download", "-q", "--no-deps",
-                 "--no-binary", "miniaudio", f"miniaudio=={version}", "-d", scratch])  # fmt: skip
-            archive = next(scratch.glob("miniaudio-*.tar.gz"))
-            run(["tar", "-xzf", archive, "-C", scratch])
-            header = next(scratch.rglob("miniaudio.h"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            header.rename(target)
+        said = run(
+            [go_command(), "mod", "download", "-json", f"{_MALGO}@{version}"],
+            cwd=Path("/"),
+            env=go_environment(),
+        )
+        module = json.loads(said)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(".part")
+        shutil.copyfile(Path(module["Dir"]) / target.name, part)
+        part.rename(target)
     return folder

@@ -31,7 +31,7 @@ def test_dockerfile_is_non_root_pinned_and_without_a_shell(file: Path) -> None:
 def test_images_hold_the_versions_of_the_embedded_recipe() -> None:
     ollama = (IMAGES / "ollama/Dockerfile").read_text()
     assert f"ollama@{COMPONENTS['ollama'].version}" in ollama
-    assert f"miniaudio=={COMPONENTS['ollama'].miniaudio}" in ollama
+    assert f"malgo@{COMPONENTS['ollama'].miniaudio}" in ollama
     llama = (IMAGES / "llama-cpp/Dockerfile").read_text()
     assert all(package in llama for package in recipes.LLAMA_CPP.packages)
     operator = (IMAGES / "operator/Dockerfile").read_text()
