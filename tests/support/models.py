@@ -6,7 +6,7 @@ from paddock import names
 from paddock.api.localmodel import LocalModel, LocalModelStatus
 from paddock.api.pull import PullFailure, PullReason, PullReport
 from paddock.facts import JobFact, ModelFacts
-from paddock.plan.model import ModelPlan
+from paddock.plan.model import ModelPlan, claim_of
 from paddock.plan.pull_job import attempt_hash, pull_hash
 from paddock.status.model import status_of_model
 from support.objects import NOW
@@ -18,9 +18,8 @@ def facts_of(subject: LocalModel, **more: Any) -> ModelFacts:
 
 
 def job_of(subject: LocalModel, **more: Any) -> JobFact:
-    claim = names.claim_name(subject.metadata.name)
     return JobFact(
-        name=names.pull_job_name(subject.metadata.name, pull_hash(subject, claim)),
+        name=names.pull_job_name(subject.metadata.name, pull_hash(subject, claim_of(subject))),
         uid="job-uid",
         resource_version="9",
         plan_hash=attempt_hash(subject),

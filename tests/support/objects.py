@@ -68,7 +68,7 @@ def pool(engine: str = "LlamaCpp", models: list[Any] | None = None, **spec: Any)
     )
 
 
-def result_text(digest: str = DIGEST) -> str:
+def result_text(digest: str = DIGEST, revision: str | None = None) -> str:
     """Return a pull Job's last words after success."""
     result = PullResult.model_validate(
         {
@@ -77,6 +77,7 @@ def result_text(digest: str = DIGEST) -> str:
             "fetchedBytes": 1000,
             "format": "gguf",
             "files": [{"name": "tiny.gguf", "digest": digest, "bytes": 1000}],
+            "revision": revision,
         }
     )
     return PullReport(result=result).model_dump_json(by_alias=True)

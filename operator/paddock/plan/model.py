@@ -59,32 +59,33 @@ def plan_model(facts: ModelFacts, settings: Settings) -> ModelPlan:
     claim = claim_of(model)
     effective = _effective(model)
     try:
-        source = parse_source(model.spec.source)
+        parse_source(model.spec.source)
     except SourceError as error:
         return ModelPlan(claim, effective, refusal=str(error))
     if model.metadata.deletion_timestamp is not None:
         return _plan_deletion(facts, settings, claim, effective)
-    if isinstance(source, ClaimSource):
-        sentence = "A pvc:// source is not supported yet; pull the model into a claim instead."
-        return ModelPlan(claim, effective, refusal=sentence)
     return _plan_pull(facts, settings, claim, effective)
 
 
 def claim_of(model: LocalModel) -> str:
     """Return the name of the claim a model lives in."""
+    return _users_claim(model) or names.claim_name(model.metadata.name)
+
+
+def _users_claim(model: LocalModel) -> str | None:
+    """Return the name of the claim that is not of our making, if the model lives in one."""
     try:
         source: Source | None = parse_source(model.spec.source)
     except SourceError:
         source = None
     if isinstance(source, ClaimSource):
         return source.claim
-    storage = model.spec.storage or Storage()
-    return storage.claim_name or names.claim_name(model.metadata.name)
+    return (model.spec.storage or Storage()).claim_name
 
 
 def _effective(model: LocalModel) -> ModelEffective:
     storage, pull = model.spec.storage or Storage(), model.spec.pull or Pull()
-    own = storage.claim_name is None
+    own = _users_claim(model) is None
     return ModelEffective(
         quantization=model.spec.quantization,
         update_policy=model.spec.update_policy or PINNED,
@@ -97,8 +98,7 @@ def _effective(model: LocalModel) -> ModelEffective:
 
 
 def _shares_claim(facts: ModelFacts) -> bool:
-    storage = facts.model.spec.storage or Storage()
-    return storage.claim_name is not None or bool(facts.siblings)
+    return _users_claim(facts.model) is not None or bool(facts.siblings)
 
 
 def _plan_pull(
@@ -207,8 +207,7 @@ def _rest(
 
 
 def _claim_changes(facts: ModelFacts, effective: ModelEffective) -> ChangePlan:
-    storage = facts.model.spec.storage or Storage()
-    if storage.claim_name is not None:
+    if _users_claim(facts.model) is not None:
         return ChangePlan()
     owned = effective.retain == DELETE and not facts.siblings
     return plan_changes([build_claim(facts.model, owned=owned)], facts.children)

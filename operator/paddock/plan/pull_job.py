@@ -9,6 +9,7 @@ import json
 from paddock import kinds, names
 from paddock.api.localmodel import LocalModel, Pull
 from paddock.api.pull import EXIT_STOP, PLAN_VARIABLE, Access, PullPlan
+from paddock.api.source import ClaimSource, parse_source
 from paddock.plan.owner import child_labels, owner_references
 from paddock.plan.pod import (
     container_security_context,
@@ -79,7 +80,7 @@ def build_pull_job(
         component=PULL,
         container=container,
         volumes=[
-            {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
+            _store_volume(claim),
             scratch_volume(),
             *_credential_volumes(model),
         ],
@@ -87,7 +88,11 @@ def build_pull_job(
 
 
 def build_check_job(model: LocalModel, settings: Settings, max_bytes: int | None) -> Manifest:
-    """Build the Job that asks the source what it offers now; it mounts no store."""
+    """Build the Job that asks the source what it offers now; only a claim is mounted, to look."""
+    source = parse_source(model.spec.source)
+    claim = source.claim if isinstance(source, ClaimSource) else None
+    mount: Json = {"name": "store", "mountPath": names.STORE_PATH, "readOnly": True}
+    looked_at = [mount] if claim else []
     container: dict[str, Json] = {
         "name": CHECK,
         "image": settings.images.operator,
@@ -96,14 +101,22 @@ def build_check_job(model: LocalModel, settings: Settings, max_bytes: int | None
         "resources": _resources(None),
         "terminationMessagePolicy": "File",
         "securityContext": container_security_context(),
-        "volumeMounts": [scratch_mount(), *_credential_mounts(model)],
+        "volumeMounts": [
+            scratch_mount(),
+            *_credential_mounts(model),
+            *looked_at,
+        ],
     }
     return _job(
         model,
         name=names.check_job_name(model.metadata.name, attempt_hash(model)),
         component=CHECK,
         container=container,
-        volumes=[scratch_volume(), *_credential_volumes(model)],
+        volumes=[
+            scratch_volume(),
+            *_credential_volumes(model),
+            *([_store_volume(claim, read_only=True)] if claim else []),
+        ],
     )
 
 
@@ -139,7 +152,7 @@ def build_free_job(model: LocalModel, settings: Settings, *, claim: str) -> Mani
         component=FREE,
         container=container,
         volumes=[
-            {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
+            _store_volume(claim),
             scratch_volume(),
         ],
     )
@@ -189,6 +202,11 @@ def _job(
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
+
+
+def _store_volume(claim: str, *, read_only: bool = False) -> dict[str, Json]:
+    named: dict[str, Json] = {"claimName": claim, **({"readOnly": True} if read_only else {})}
+    return {"name": "store", "persistentVolumeClaim": named}
 
 
 def _access(policy: SourcePolicy) -> Access:

@@ -46,7 +46,7 @@ def main(
             return EXIT_DONE
         plan = PullPlan.model_validate_json(os.environ[PLAN_VARIABLE])
         if arguments[:1] == ["check"]:
-            report = PullReport(upstream=ask_upstream(plan))
+            report = PullReport(upstream=ask_upstream(plan, place))
         else:
             report = PullReport(result=_pull(plan, place, port))
     except PullError as error:

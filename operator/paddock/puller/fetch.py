@@ -101,7 +101,11 @@ class Fetcher:
         self, file: RemoteFile, remote: Remote, partial: Path, digest: str
     ) -> StoredFile:
         size = remote.size or 0
-        header = _checked_header(file.name, partial, size)
+        try:
+            header = checked_header(file.name, partial, size)
+        except PullError:
+            _discard(partial)
+            raise
         self._store.want(self._model, digest)
         if remote.etag:
             self._store.remember(_version(file, remote), digest)
@@ -142,18 +146,16 @@ def _discard(partial: Path) -> None:
     partial.with_suffix(".marks").unlink(missing_ok=True)
 
 
-def _checked_header(name: str, partial: Path, size: int) -> GgufHeader | None:
-    """Check what the file says of itself; a file no engine should open is thrown away."""
+def checked_header(name: str, content: Path, size: int) -> GgufHeader | None:
+    """Check what a file says of itself; raise for one that no engine should open."""
     try:
-        header = _header(partial, size)
+        header = _header(content, size)
         if header is None and name.endswith(_SAFETENSORS):
-            with partial.open("rb") as stream:
+            with content.open("rb") as stream:
                 check_header(stream, size)
     except (GgufError, SafetensorsError) as error:
-        _discard(partial)
         raise PullError(PullReason.INVALID_ARTIFACT, str(error)) from error
     if header is None and not name.endswith((_SAFETENSORS, *SIDE_FILES)):
-        _discard(partial)
         raise PullError(
             PullReason.UNSUPPORTED_FORMAT,
             f"{name} is neither GGUF nor safetensors; nothing else is served.",

@@ -1,18 +1,20 @@
 """One pull from plan to result: resolve, fetch, verify, then the views."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from paddock.api.localmodel import ArtifactFile
 from paddock.api.pull import PullPlan, PullReason, PullResult
-from paddock.api.source import SourceError, parse_source
+from paddock.api.source import ClaimSource, Source, SourceError, parse_source
 from paddock.puller.chat_templates import CHAT_TEMPLATE, detect_template
+from paddock.puller.claim import Importer, find_files, revision_of
 from paddock.puller.fetch import TRIES, Fetcher, StoredFile
 from paddock.puller.meter import Meter
 from paddock.puller.ollama_manifest import build_manifest
 from paddock.puller.problems import PullError
-from paddock.puller.sources import Resolved, resolve_source
+from paddock.puller.sources import check_weights, resolve_source
 from paddock.puller.store import Entry, Store
 from paddock.puller.web import Web
 from paddock.wire import Manifest
@@ -22,25 +24,49 @@ REPORTED_FILES = 16
 """Files named in the report; the termination message has 4 KiB."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What a source has: how each file is brought, and layers beside the weights by their kind."""
+
+    files: Sequence[Callable[[], StoredFile]]
+    revision: str | None
+    layers: Sequence[tuple[str, Callable[[], StoredFile]]] = ()
+
+
 def pull(plan: PullPlan, store: Store, meter: Meter) -> PullResult:
     """Bring the model into the store; raise PullError with the reason if it cannot be."""
     try:
         source = parse_source(plan.source)
     except SourceError as error:
         raise PullError(PullReason.INVALID_SPEC, str(error)) from error
-    web = Web(plan.access, meter.tell)
-    resolved = resolve_source(web, source, plan)
-    fetcher = Fetcher(web, store, meter, plan)
+    offer = _offer(plan, source, store, meter)
     for _ in range(TRIES):
         standing = meter.standing()
-        files = [fetcher.fetch(file) for file in resolved.files]
+        files = [bring() for bring in offer.files]
         digest = _checked(plan, files)
-        manifest, layers = _ollama(plan, store, fetcher, resolved, files)
+        manifest, layers = _ollama(plan, store, offer, files)
         if _published(plan, store, files, manifest, layers):
-            return _result(digest, files, meter, resolved.revision or files[0].etag)
+            return _result(digest, files, meter, offer.revision or files[0].etag)
         meter.back_to(standing)
     raise PullError(
         PullReason.STORAGE_ERROR, "Blobs of the model go from the volume while it is pulled."
+    )
+
+
+def _offer(plan: PullPlan, source: Source, store: Store, meter: Meter) -> _Offer:
+    """Learn what the source has: a claim is looked at, everything else is asked."""
+    if isinstance(source, ClaimSource):
+        found = find_files(store.root, source, plan)
+        check_weights([file.name for file in found])
+        bring = Importer(store, meter, plan).bring
+        return _Offer([partial(bring, file) for file in found], revision_of(found))
+    web = Web(plan.access, meter.tell)
+    resolved = resolve_source(web, source, plan)
+    fetch = Fetcher(web, store, meter, plan).fetch
+    return _Offer(
+        [partial(fetch, file) for file in resolved.files],
+        resolved.revision,
+        [(kind, partial(fetch, file)) for kind, file in resolved.layers],
     )
 
 
@@ -68,27 +94,26 @@ def digest_of(files: Sequence[StoredFile]) -> str:
 def _ollama(
     plan: PullPlan,
     store: Store,
-    fetcher: Fetcher,
-    resolved: Resolved,
+    offer: _Offer,
     files: Sequence[StoredFile],
 ) -> tuple[Manifest | None, Sequence[str]]:
     """Return Ollama's manifest where one GGUF file is the model, and the digests it names."""
     if len(files) != 1 or files[0].header is None:
         return None, ()
-    said_by_source = any(kind.endswith(".template") for kind, _ in resolved.layers)
+    said_by_source = any(kind.endswith(".template") for kind, _ in offer.layers)
     jinja = files[0].header.values.get(CHAT_TEMPLATE)
     template = None if said_by_source else detect_template(jinja)
     add = partial(store.add_bytes, plan.model)
     manifest, digests = build_manifest(add, files[0], plan.modelfile, template)
     own = manifest["layers"]
-    given = {kind.rpartition(".")[2]: kind for kind, _ in resolved.layers}
+    given = {kind.rpartition(".")[2]: kind for kind, _ in offer.layers}
     layers = list(own) if isinstance(own, list) else []
     said = {str(layer["mediaType"]).rpartition(".")[2] for layer in layers}
     extra: list[str] = []
-    for kind, file in resolved.layers:
+    for kind, bring in offer.layers:
         if kind.rpartition(".")[2] in said or kind not in given.values():
             continue
-        stored = fetcher.fetch(file)
+        stored = bring()
         layers.append({"mediaType": kind, "digest": stored.digest, "size": stored.size})
         extra.append(stored.digest)
     return {**manifest, "layers": layers}, [*digests, *extra]

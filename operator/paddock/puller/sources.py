@@ -50,11 +50,16 @@ def resolve_source(web: Web, source: Source, plan: PullPlan) -> Resolved:
     resolved = _resolve(web, source, plan)
     if len(resolved.files) + len(resolved.layers) > MAX_FILES:
         raise PullError(PullReason.SOURCE_REFUSED, f"The model has more than {MAX_FILES} files.")
-    if all(file.name.endswith(SIDE_FILES) for file in resolved.files):
+    check_weights([file.name for file in resolved.files])
+    return resolved
+
+
+def check_weights(names: Sequence[str]) -> None:
+    """Refuse files none of which can be weights."""
+    if all(name.endswith(SIDE_FILES) for name in names):
         raise PullError(
             PullReason.UNSUPPORTED_FORMAT, "The source has neither GGUF nor safetensors files."
         )
-    return resolved
 
 
 def _resolve(web: Web, source: Source, plan: PullPlan) -> Resolved:
@@ -69,7 +74,7 @@ def _resolve(web: Web, source: Source, plan: PullPlan) -> Resolved:
         case BucketSource():
             return _resolve_bucket(source, plan)
         case ClaimSource():
-            raise PullError(PullReason.INVALID_SPEC, "A pvc:// source is not pulled.")
+            raise PullError(PullReason.INVALID_SPEC, "A pvc:// source is not fetched.")
 
 
 def _document(

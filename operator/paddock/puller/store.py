@@ -121,7 +121,6 @@ class Store:
         """Give a verified file its final name: data first, then the name, then the folder."""
         handle = os.open(partial, os.O_RDONLY | _SAFELY)
         try:
-            os.fchmod(handle, _FILE_MODE)
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from paddock.api.pull import PullPlan, PullReason, Upstream
-from paddock.api.source import SourceError, parse_source
+from paddock.api.source import ClaimSource, SourceError, parse_source
+from paddock.puller.claim import find_files, revision_of
 from paddock.puller.download import probe
 from paddock.puller.fetch import RemoteFile
 from paddock.puller.problems import PullError
@@ -12,12 +14,14 @@ from paddock.puller.sources import resolve_source
 from paddock.puller.web import Web
 
 
-def ask_upstream(plan: PullPlan) -> Upstream:
-    """Return the digest the source tells, or the version of its one file."""
+def ask_upstream(plan: PullPlan, place: Path) -> Upstream:
+    """Return the digest the source tells, or the version of its files; `place` is the claim."""
     try:
         source = parse_source(plan.source)
     except SourceError as error:
         raise PullError(PullReason.INVALID_SPEC, str(error)) from error
+    if isinstance(source, ClaimSource):
+        return Upstream(revision=revision_of(find_files(place, source, plan)))
     web = Web(plan.access, lambda _: None)
     resolved = resolve_source(web, source, plan.model_copy(update={"digest": None}))
     digest = _digest(resolved.files)

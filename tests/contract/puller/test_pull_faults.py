@@ -245,7 +245,7 @@ def test_source_is_asked_for_its_version_without_fetching_it(
     pulled = run(site, tmp_path)
     with serving(Site(files={"/m.gguf": weights})) as unread:
         elsewhere = plan.model_copy(update={"source": f"{unread.url}/m.gguf"})
-        assert ask_upstream(elsewhere).revision == pulled.revision
+        assert ask_upstream(elsewhere, tmp_path).revision == pulled.revision
         assert unread.sent == 1
     site.files["/m.gguf"] = weights + b"x"
-    assert ask_upstream(plan).revision != pulled.revision
+    assert ask_upstream(plan, tmp_path).revision != pulled.revision
