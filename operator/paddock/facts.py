@@ -174,6 +174,31 @@ class EngineReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PodDemand:
+    """What one engine has to do."""
+
+    in_flight: int | None
+    """Running and queued; None where the engine does not say."""
+    mark: str
+    """Differs from before if the engine has worked since."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemandHistory:
+    """What is remembered of a pool's demand from pass to pass; moments are monotonic seconds."""
+
+    since: float
+    busy_at: float
+    busy_time: datetime
+    known_at: float
+    """When every engine last said what it had to do."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """By pod uid."""
+    wishes: tuple[tuple[float, int], ...] = ()
+    """When how many replicas were enough, within the window."""
+
+
+@dataclass(frozen=True, slots=True)
 class Children:
     """The live children of one object, raw, for comparison with what is wanted."""
 
@@ -214,6 +239,11 @@ class PoolFacts:
     reports: Mapping[str, EngineReport] = field(default_factory=dict)
     """By pod uid."""
     events: tuple[EventFact, ...] = ()
+    moment: float = 0.0
+    """Monotonic seconds."""
+    demand: Mapping[str, PodDemand] = field(default_factory=dict)
+    """By pod uid, of pools that scale; an engine that did not say is absent."""
+    history: DemandHistory | None = None
 
 
 @dataclass(frozen=True, slots=True)

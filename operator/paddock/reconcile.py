@@ -1,5 +1,6 @@
 """The conductor of one pass: observe, plan, apply, status. Decides nothing itself."""
 
+from dataclasses import replace
 from typing import TypeAlias
 
 import httpx
@@ -12,7 +13,7 @@ from paddock.apply.changes import apply_changes
 from paddock.apply.status import write_status
 from paddock.clock import Clock
 from paddock.errors import PaddockError
-from paddock.facts import Blocked, Done, Key, Kind, Outcome, Refusal
+from paddock.facts import Blocked, DemandHistory, Done, Key, Kind, Outcome, Refusal
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
@@ -45,6 +46,7 @@ class Conductor:
         self._cluster, self._cache, self._settings = cluster, cache, settings
         self._clock, self._client, self._measures = clock, client, measures
         self._proofs: dict[Key, Proofs] = {}
+        self._histories: dict[Key, DemandHistory | None] = {}
 
     async def __call__(self, key: Key) -> Outcome:
         """Run one pass over the object of a key; an object that is gone is done."""
@@ -130,14 +132,17 @@ class Conductor:
         pool = self._pool(key)
         if pool is None:
             self._proofs.pop(key, Proofs()).forget()
+            self._histories.pop(key, None)
             return Done()
         proofs = self._proofs.setdefault(key, Proofs())
         with span("observe"):
             facts = await observe_pool(
                 pool, self._cluster, self._cache, self._clock, self._client, proofs
             )
+        facts = replace(facts, history=self._histories.get(key))
         with span("plan"):
             plan = plan_pool(facts, self._settings)
+        self._histories[key] = plan.decision.history if plan.decision else None
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
         after = status_of_pool(facts, plan, refusals)

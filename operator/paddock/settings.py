@@ -50,6 +50,9 @@ class Delays:
     progress_poll: float = 2.0
     engine_poll: float = 2.0
     engine_timeout: float = 60.0
+    scaling_poll: float = 5.0
+    scale_down_window: float = 60.0
+    """As long as fewer replicas must have been enough before some are taken away."""
     pull_retry: float = 60.0
     upstream_check: float = 86_400.0
     supervisor_first: float = 1.0

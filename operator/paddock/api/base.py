@@ -4,6 +4,7 @@ Pure. Spec fields never carry a default in the schema: defaults are in `plan.eff
 GitOps tool never sees a difference.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -68,6 +69,18 @@ LabelValue = Annotated[
     str,
     StringConstraints(pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", max_length=63),
 ]
+
+
+Duration = Annotated[
+    str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$", max_length=18, min_length=2)
+]
+_DURATION_PART = re.compile(r"([0-9]+)(s|m|h)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(duration: str) -> int:
+    """Return the seconds of a duration such as 90s, 5m or 1h30m."""
+    return sum(int(count) * _SECONDS[unit] for count, unit in _DURATION_PART.findall(duration))
 
 
 class Toleration(Record):

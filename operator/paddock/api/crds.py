@@ -96,6 +96,21 @@ POOL_RULES = (
     _positive("hardware", "memory"),
     *_tolerations("hardware.tolerations"),
     Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
+    Rule(
+        "scaling",
+        "!(has(self.min) && has(self.max)) || self.min <= self.max",
+        "min must not be greater than max",
+    ),
+    Rule(
+        "scaling",
+        "!has(self.idle) || !has(self.idle.zeroAfter) || (has(self.min) && self.min == 0)",
+        "idle.zeroAfter needs min: 0",
+    ),
+    Rule(
+        "scaling.idle",
+        "!has(self.zeroAfter) || duration(self.zeroAfter) >= duration('10s')",
+        "zeroAfter must be at least 10s",
+    ),
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'
 MODEL_COLUMNS = (

@@ -13,6 +13,7 @@ from paddock.api.base import (
     Condition,
     Diagnosis,
     DnsSubdomain,
+    Duration,
     ExtendedResource,
     LabelValue,
     ObjectMeta,
@@ -124,6 +125,15 @@ class Serving(Record):
     gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1)] = None
 
 
+class Idle(Record):
+    """What happens to a pool that nobody asks."""
+
+    zero_after: Annotated[
+        Duration | None,
+        Field(description="Idle for so long, its replicas go (default 10m, where min is 0)."),
+    ] = None
+
+
 class Scaling(Record):
     """Replicas by demand, instead of a fixed number."""
 
@@ -131,6 +141,15 @@ class Scaling(Record):
         int | None,
         Field(alias="min", ge=0, le=1000, description="Never fewer replicas (default 1)."),
     ] = None
+    most: Annotated[
+        int | None,
+        Field(alias="max", ge=1, le=1000, description="Never more (default min, or 1)."),
+    ] = None
+    target_in_flight: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="Requests one replica should have, queued ones too."),
+    ] = None
+    idle: Idle | None = None
 
 
 class InferencePoolSpec(Record):
@@ -185,12 +204,21 @@ class PoolEffective(Record):
     """The defaults in force."""
 
     image: str
-    replicas: int
+    replicas: int | None = None
     resource_name: str | None = None
     gpus: int
     cpu: str | None = None
     memory: str | None = None
     args: tuple[str, ...] = ()
+    scaling: Scaling | None = None
+
+
+class ScalingStatus(Record):
+    """What demand asks for now."""
+
+    desired: Annotated[int, Field(ge=0)]
+    why: str
+    zero_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
 
 
 class InferencePoolStatus(Record):
@@ -206,6 +234,7 @@ class InferencePoolStatus(Record):
     endpoint: Endpoint | None = None
     models: tuple[ServedModel, ...] = ()
     fit: Fit | None = None
+    scaling: ScalingStatus | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     effective: PoolEffective | None = None
 

@@ -11,6 +11,7 @@ from paddock.clock import Clock
 from paddock.facts import Children, EngineReport, PodFact, PoolFacts
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
+from paddock.observe.demand import observe_demand
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.observe.model import observe_events
 from paddock.observe.objects import deployment_fact, pod_fact
@@ -51,6 +52,10 @@ async def observe_pool(
             pods, _expected(pool, models), _asker(pool, client), clock.monotonic()
         ),
         events=await observe_events(cluster, metadata.namespace, waiting),
+        moment=clock.monotonic(),
+        demand=await observe_demand(client, pool.spec.engine.name, pods)
+        if pool.spec.scaling is not None
+        else {},
     )
 
 

@@ -7,12 +7,13 @@ are left as they are: what serves keeps serving.
 from dataclasses import dataclass, field, replace
 
 from paddock import names
-from paddock.api.inferencepool import Fit, PoolEffective
+from paddock.api.inferencepool import Fit, PoolEffective, Scaling
 from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType
 from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wait
 from paddock.plan.changes import plan_changes
 from paddock.plan.config_map import build_config_map
+from paddock.plan.demand import Decision, Observed, bounds_of, decide, effective_scaling
 from paddock.plan.deployment import Replica, build_deployment, revision_of, view_image
 from paddock.plan.disruption_budget import build_disruption_budget
 from paddock.plan.engines.profile import PooledModel, Profile
@@ -21,7 +22,7 @@ from paddock.plan.engines.registry import PROFILES
 from paddock.plan.network_policy import build_network_policy
 from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import build_replica, pooled_models
-from paddock.plan.scaling import decide_replicas, handed_over, plan_scale
+from paddock.plan.scaling import handed_over, plan_scale
 from paddock.plan.service import build_service
 from paddock.settings import Settings
 from paddock.wire import Manifest
@@ -47,6 +48,9 @@ class PoolPlan:
     effective: PoolEffective | None = None
     fit: Fit | None = None
     replicas: int = 1
+    scaling: Scaling | None = None
+    """With every default, where demand decides."""
+    decision: Decision | None = None
     revision: str | None = None
     """That of the wanted pods, once they can be planned."""
     outcome: Outcome = field(default_factory=Done)
@@ -57,16 +61,32 @@ def plan_pool(facts: PoolFacts, settings: Settings) -> PoolPlan:
     pool = facts.pool
     profile = PROFILES[pool.spec.engine.name]
     known = pooled_models(pool, dict(facts.models))
+    fixed = 1 if pool.spec.replicas is None else pool.spec.replicas
+    scaling = effective_scaling(pool, profile.in_flight)
+    decision = _decision(facts, scaling, settings) if scaling else None
     base = PoolPlan(
         refused=refuse_pool(pool, profile, known),
         missing=tuple(each.name for each in pool.spec.models if each.name not in facts.models),
         waiting=tuple(each.model.metadata.name for each in known if not is_ready(each.model)),
         models=known,
-        replicas=decide_replicas(pool, facts.deployment.asked if facts.deployment else None),
+        replicas=decision.replicas if decision else fixed,
+        scaling=scaling,
+        decision=decision,
     )
     if pool.metadata.deletion_timestamp is not None or base.refused or base.missing or base.waiting:
         return base
     return _with_children(base, facts, settings, profile)
+
+
+def _decision(facts: PoolFacts, scaling: Scaling, settings: Settings) -> Decision:
+    seen = Observed(
+        asked=facts.deployment.asked if facts.deployment else None,
+        pods=live_pods(facts),
+        demand=facts.demand,
+        moment=facts.moment,
+        now=facts.now,
+    )
+    return decide(bounds_of(scaling, settings.delays.scale_down_window), seen, facts.history)
 
 
 def _with_children(
@@ -94,7 +114,7 @@ def _with_children(
         changes=(*scales, *planned.changes),
         conflicts=planned.refusals,
         revision=revision_of(deployment),
-        effective=_effective(replica, base.replicas),
+        effective=_effective(replica, base),
         fit=fit,
         outcome=_outcome(facts, settings, base),
     )
@@ -130,8 +150,9 @@ def _outcome(facts: PoolFacts, settings: Settings, base: PoolPlan) -> Outcome:
         return Done()
     live = live_pods(facts)
     proven = [pod for pod in live if pod.uid in facts.reports and _is_proven(facts, pod.uid)]
-    settled = len(proven) == len(live) == base.replicas
-    return Done() if settled else Wait(settings.delays.engine_poll)
+    if not len(proven) == len(live) == base.replicas:
+        return Wait(settings.delays.engine_poll)
+    return Wait(settings.delays.scaling_poll) if base.scaling else Done()
 
 
 def live_pods(facts: PoolFacts) -> tuple[PodFact, ...]:
@@ -157,13 +178,14 @@ def is_ready(model: LocalModel) -> bool:
     return ready and model.status.artifact is not None and not model.metadata.deletion_timestamp
 
 
-def _effective(replica: Replica, replicas: int) -> PoolEffective:
+def _effective(replica: Replica, base: PoolPlan) -> PoolEffective:
     return PoolEffective(
         image=replica.image,
-        replicas=replicas,
+        replicas=None if base.scaling else base.replicas,
         resource_name=replica.gpu_resource if replica.gpus else None,
         gpus=replica.gpus,
         cpu=replica.cpu,
         memory=replica.memory,
         args=replica.run.args,
+        scaling=base.scaling,
     )

@@ -1,4 +1,4 @@
-"""How many replicas a pool that scales by demand shall have, and who owns that number.
+"""Who owns the number of replicas of a pool that scales by demand, and how it is written.
 
 Pure. The Deployment's replicas are then no part of what we apply: they are written through its
 scale subresource, so that the activator may wake a pool with this operator gone, and nobody fights.
@@ -13,15 +13,6 @@ from paddock.plan.changes import is_deleting
 from paddock.wire import Json, Manifest
 
 _SCALED = "by-demand"
-
-
-def decide_replicas(pool: InferencePool, asked: int | None) -> int:
-    """Return the replicas to have; `asked` is what the Deployment asks for now, if there is one."""
-    scaling = pool.spec.scaling
-    if scaling is None:
-        return 1 if pool.spec.replicas is None else pool.spec.replicas
-    least = 1 if scaling.least is None else scaling.least
-    return least if asked is None else max(least, asked)
 
 
 def handed_over(pool: InferencePool, deployment: Manifest, live: Manifest | None) -> Manifest:

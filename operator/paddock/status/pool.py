@@ -16,6 +16,7 @@ from paddock.plan.engines.profile import PooledModel
 from paddock.plan.pool import PoolPlan, live_pods
 from paddock.status.conditions import Verdict, false, merge, true, unknown
 from paddock.status.pool_diagnosis import diagnose_pool, is_other_model, stalled_cause
+from paddock.status.scaling import status_of_scaling
 from paddock.status.summary import summarise
 
 LOADED, ON_DEMAND, ABSENT = "Loaded", "OnDemand", "Absent"
@@ -62,6 +63,7 @@ def status_of_pool(
         endpoint=_endpoint(facts) if deployment else None,
         models=tuple(_served(view, model) for model in plan.models),
         fit=plan.fit or pool.status.fit,
+        scaling=status_of_scaling(plan),
         diagnosis=diagnosis,
         effective=plan.effective or pool.status.effective,
     )

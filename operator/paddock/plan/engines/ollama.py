@@ -102,4 +102,5 @@ PROFILE = Profile(
     tokens=tokens,
     models_at_once=3,
     loads_at_start=False,
+    in_flight=1,
 )  # fmt: skip

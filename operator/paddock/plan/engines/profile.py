@@ -117,6 +117,8 @@ class Profile:
     """Whether readiness waits for the weights."""
     start_seconds: int = 120
     """What starting may take, apart from reading weights."""
+    in_flight: int = 4
+    """Requests that one replica serves at once, where nobody says."""
     joins_flags: bool = False
     """Whether a flag may carry its value after an equals sign."""
 

@@ -148,5 +148,6 @@ PROFILE = Profile(
     run=run,
     tokens=tokens,
     joins_flags=True,
+    in_flight=32,
     start_seconds=900,
 )  # fmt: skip

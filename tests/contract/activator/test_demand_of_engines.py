@@ -1,0 +1,117 @@
+"""What real engines say they have to do: at rest, in the middle of answers, and afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from paddock import names
+from paddock.api.inferencepool import EngineName
+from paddock.observe.demand import ask_engine
+from paddock.plan.engines import llama_cpp, ollama
+from paddock.plan.engines.profile import PooledModel
+from paddock.puller.store import Store
+from support.engine_servers import Served, serving
+from support.stores import add_tiny_model, pool_of
+
+pytestmark = pytest.mark.contract
+_SECONDS = 30.0
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> tuple[PooledModel, ...]:
+    tmp_path.chmod(0o755)
+    (tmp_path / "store").mkdir()
+    store = Store(tmp_path / "store")
+    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
+    return tuple(
+        PooledModel(model.metadata.name, model, names.STORE_PATH, preload=True, context_length=None)
+        for model in made
+    )
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=_SECONDS) as client:
+        yield client
+
+
+async def ask(client: httpx.AsyncClient, served: Served, tokens: int = 300) -> None:
+    body = {"model": "alpha", "prompt": "1", "max_tokens": tokens}
+    answer = await client.post(f"{served.url}/v1/completions", json=body)
+    assert answer.status_code == httpx.codes.OK, answer.text
+
+
+async def test_llama_server_counts_what_runs_and_what_waits(
+    models: tuple[PooledModel, ...], tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    engine = EngineName.LLAMA_CPP
+    run = llama_cpp.PROFILE.run(pool_of(engine, "alpha"), models[:1])
+    store = {"/store": tmp_path / "store"}
+    with serving(llama_cpp.PROFILE, run, tmp_path / "pod", store) as served:
+        rest = await ask_engine(client, engine, served.url)
+        asking = [asyncio.create_task(ask(client, served)) for _ in range(20)]
+        async with asyncio.timeout(_SECONDS):
+            while not ((busy := await ask_engine(client, engine, served.url)) and busy.in_flight):
+                pass
+        await asyncio.gather(*asking)
+        after = await ask_engine(client, engine, served.url)
+    assert rest is not None
+    assert after is not None
+    assert (rest.in_flight, after.in_flight) == (0, 0)
+    assert busy.in_flight > 4  # more than its slots: the queue counts
+    assert rest.mark != after.mark
+
+
+async def test_router_is_asked_without_loading_what_rests(
+    models: tuple[PooledModel, ...], tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    engine = EngineName.LLAMA_CPP
+    alpha, beta = models[0], replace(models[1], preload=False)
+    run = llama_cpp.PROFILE.run(pool_of(engine, "alpha", "beta"), (alpha, beta))
+    store = {"/store": tmp_path / "store"}
+    with serving(llama_cpp.PROFILE, run, tmp_path / "pod", store) as served:
+        await ask(client, served, 3)
+        before = await ask_engine(client, engine, served.url)
+        await ask(client, served, 3)
+        after = await ask_engine(client, engine, served.url)
+        listed = (await client.get(f"{served.url}/v1/models")).json()["data"]
+    assert before is not None
+    assert after is not None
+    assert (before.in_flight, after.in_flight) == (0, 0)
+    assert before.mark != after.mark
+    assert {each["id"]: each["status"]["value"] for each in listed} == {
+        "alpha": "loaded",
+        "beta": "unloaded",
+    }
+
+
+async def test_ollama_tells_what_is_loaded_and_that_it_worked(
+    models: tuple[PooledModel, ...], tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    engine = EngineName.OLLAMA
+    run = ollama.PROFILE.run(pool_of(engine, "alpha", serving={"keepAlive": "3s"}), models)
+    store = {"/store": tmp_path / "store"}
+    with serving(ollama.PROFILE, run, tmp_path / "pod", store) as served:
+        rest = await ask_engine(client, engine, served.url)
+        await ask(client, served, 3)
+        loaded = await ask_engine(client, engine, served.url)
+        async with asyncio.timeout(_SECONDS):
+            while (
+                later := await ask_engine(client, engine, served.url)
+            ) and later.in_flight is None:
+                pass
+    assert rest is not None
+    assert loaded is not None
+    assert later is not None
+    assert (rest.in_flight, loaded.in_flight, later.in_flight) == (0, None, 0)
+    assert loaded.mark != rest.mark
+
+
+async def test_engine_that_is_not_there_says_nothing(client: httpx.AsyncClient) -> None:
+    for engine in EngineName:
+        assert await ask_engine(client, engine, "http://127.0.0.1:9") is None
