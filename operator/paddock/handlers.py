@@ -15,10 +15,10 @@ import kopf
 
 from paddock import kinds, names
 from paddock.facts import Key, Kind
-from paddock.kube.cache import Cache
+from paddock.kube.cache import Cache, place_of
 from paddock.kube.credentials import Credentials
 from paddock.queue import Queue
-from paddock.routes import keys_for
+from paddock.routes import is_observed, keys_for
 from paddock.wire import Manifest
 
 _SELECTOR = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
@@ -45,20 +45,28 @@ class Sink(Protocol):
 
 
 class Wakeups:
-    """Feeds the cache and the queue from events, whoever brings them."""
+    """Feeds the cache and the queue from events, whoever brings them.
 
-    def __init__(self, cache: Cache, queue: Queue[Key]) -> None:
-        self._cache, self._queue = cache, queue
+    An object's own change wakes it at once; changes around it come in bursts, and are gathered for
+    `settle` seconds.
+    """
+
+    def __init__(self, cache: Cache, queue: Queue[Key], settle: float) -> None:
+        self._cache, self._queue, self._settle = cache, queue, settle
         self.relisted = asyncio.Event()
         """Set when a list came by watch: then deletions may have been missed."""
 
     def changed(self, kind: Kind, manifest: Manifest) -> None:
         """Take an object that changed.
 
-        A write of our own comes back as an event with what we know already, and concerns others.
+        A write of our own comes back as an event with what we know already. A status concerns
+        others only; but a spec may have changed just before our write, and was then never news.
         """
         before = self._before(kind, manifest)
-        if self._cache.put(kind, manifest) != "older":
+        news = self._cache.put(kind, manifest)
+        if news == "same" and kind in kinds.OWN and is_observed(manifest):
+            self.wake(kind, manifest, before=before, itself=False)
+        elif news != "older":
             self.wake(kind, manifest, before=before)
 
     def listed(self, kind: Kind, manifest: Manifest) -> None:
@@ -78,11 +86,21 @@ class Wakeups:
         self.wake(kind, manifest, gone=True)
 
     def wake(
-        self, kind: Kind, manifest: Manifest, *, before: Manifest | None = None, gone: bool = False
+        self,
+        kind: Kind,
+        manifest: Manifest,
+        *,
+        before: Manifest | None = None,
+        gone: bool = False,
+        itself: bool = True,
     ) -> None:
-        """Queue the passes an object concerns."""
+        """Queue the passes an object concerns; `itself` is whether its own pass is among them."""
+        own = Key(kind.plural, *place_of(manifest))
         for key in set(keys_for(kind, manifest, self._cache, before=before, gone=gone)):
-            self._queue.add(key)
+            if key != own:
+                self._queue.add(key, self._settle)
+            elif itself:
+                self._queue.add(key)
 
     def _before(self, kind: Kind, manifest: Manifest) -> Manifest | None:
         metadata = manifest.get("metadata")
@@ -171,18 +189,22 @@ async def watch(
         asked = asyncio.run_coroutine_threadsafe(_awaited(login()), loop)
         return await asyncio.wrap_future(asked)
 
+    async def run() -> None:
+        try:
+            await kopf.operator(
+                registry=build_registry(_Crossing(wakeups, loop), watched, log_in),
+                settings=build_settings(),
+                standalone=True,
+                clusterwide=namespace is None,
+                namespaces=[namespace] if namespace else [],
+                stop_flag=stop,
+            )
+        finally:
+            stop.set()  # a worker thread of kopf's waits for it, and the loop's end for that thread
+
     def body() -> None:
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=build_registry(_Crossing(wakeups, loop), watched, log_in),
-                    settings=build_settings(),
-                    standalone=True,
-                    clusterwide=namespace is None,
-                    namespaces=[namespace] if namespace else [],
-                    stop_flag=stop,
-                )
-            )
+            asyncio.run(run())
             _settle(loop, ended, None)
         except Exception as error:  # noqa: BLE001 - handed to the supervisor
             _settle(loop, ended, error)

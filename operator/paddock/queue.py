@@ -23,7 +23,7 @@ class Queue(Generic[_Item]):
         self._first, self._limit = first, limit
         self._ready: dict[_Item, None] = {}
         self._busy: set[_Item] = set()
-        self._dirty: set[_Item] = set()
+        self._dirty: dict[_Item, float] = {}
         self._timers: dict[_Item, asyncio.TimerHandle] = {}
         self._failures: dict[_Item, int] = {}
         self._event = asyncio.Event()
@@ -41,12 +41,14 @@ class Queue(Generic[_Item]):
         """Return how many passes of an item failed in a row."""
         return self._failures.get(item, 0)
 
-    def add(self, item: _Item) -> None:
-        """Add an item for a pass as soon as possible."""
+    def add(self, item: _Item, within: float = 0.0) -> None:
+        """Add an item for a pass at once, or within so many seconds, together with what follows."""
         if item in self._busy:
-            self._dirty.add(item)
+            self._dirty[item] = min(within, self._dirty.get(item, within))
         elif item in self._timers and item in self._failures:
-            self.add_after(item, self._first)
+            self.add_after(item, max(within, self._first))
+        elif within:
+            self.add_after(item, within)
         else:
             self._make_ready(item)
 
@@ -76,8 +78,7 @@ class Queue(Generic[_Item]):
         self._failures.pop(item, None)
         self._busy.discard(item)
         if item in self._dirty:
-            self._dirty.discard(item)
-            self._make_ready(item)
+            self.add(item, self._dirty.pop(item))
         elif again_after is not None:
             self.add_after(item, again_after)
 
@@ -90,7 +91,7 @@ class Queue(Generic[_Item]):
         if item in self._dirty:
             delay = max(at_least, min(delay, self._first))
         self._busy.discard(item)
-        self._dirty.discard(item)
+        self._dirty.pop(item, None)
         self.add_after(item, delay)
         return delay
 

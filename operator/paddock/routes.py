@@ -45,6 +45,12 @@ def claim_of_manifest(model: Manifest) -> str:
     return text(model, "spec", "storage", "claimName") or own
 
 
+def is_observed(manifest: Manifest) -> bool:
+    """Tell whether one of our own objects has a status of its newest generation."""
+    seen = number(manifest, "status", "observedGeneration")
+    return seen == number(manifest, "metadata", "generation")
+
+
 def keys_for(
     kind: Kind,
     manifest: Manifest,

@@ -53,7 +53,7 @@ class Operator:
         self.settings, self.cluster, self.registry = settings, cluster, registry
         self.cache = Cache(ALL, index_of)
         self.queue: Queue[Key] = Queue(first=delays.backoff_first, limit=delays.backoff_limit)
-        self.wakeups = Wakeups(self.cache, self.queue)
+        self.wakeups = Wakeups(self.cache, self.queue, delays.settle)
         self.resync = Resync(cluster, self.cache, self.queue, self.wakeups, settings)
         self.passes = Passes(
             self.queue, build(cluster, self.cache), self.resync.refresh, self._took
@@ -145,9 +145,17 @@ class Operator:
         await self.lease.run()
 
     async def _work(self) -> None:
-        """Run passes while leading; standing by, the queue only collects."""
+        """Run passes while leading; standing by, the queue only collects.
+
+        Who leads again was cut off for a while, and so were the watches, which wait longer and
+        longer before they try again: what changed is listed.
+        """
+        has_led = False
         while True:
             await self.lease.leading.wait()
+            if has_led:
+                self.wakeups.relisted.set()
+            has_led = True
             self.resync.wake_all()
             passes = asyncio.create_task(self.passes.run(self.settings.concurrency))
             lost = asyncio.create_task(self.lease.lost.wait())

@@ -45,6 +45,8 @@ class Delays:
     lease_duration: float = 15.0
     lease_renew_deadline: float = 10.0
     lease_retry: float = 2.0
+    settle: float = 0.5
+    """How long what happens to an object's children is gathered before the object is looked at."""
     backoff_first: float = 0.5
     backoff_limit: float = 300.0
     progress_poll: float = 2.0

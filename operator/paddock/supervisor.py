@@ -11,6 +11,7 @@ from paddock.clock import Clock
 
 log = logging.getLogger("paddock.supervisor")
 _STEADY_SECONDS = 60.0
+_LONGEST = 200
 
 
 class Supervisor:
@@ -31,7 +32,8 @@ class Supervisor:
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever ended it, it is started again
-                log.warning("the watch layer failed: %s", type(error).__name__)
+                words = str(error)[:_LONGEST]
+                log.warning("the watch layer failed: %s: %s", type(error).__name__, words)
             self.restarts += 1
             if self._clock.monotonic() - began > _STEADY_SECONDS:
                 delay = self._first

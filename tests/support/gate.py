@@ -7,6 +7,7 @@ at each request and may answer it, lose its answer, or delay it; watches stream 
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from aiohttp import web
 from paddock.local.control_plane import ControlPlane
 
 MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_TIMES = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,24 @@ class Request:
     client: str = ""
     """The bearer token, which tells several operators apart."""
     at: float = 0.0
+    body: bytes = b""
 
     @property
     def is_write(self) -> bool:
         return self.method in MUTATING and "/leases" not in self.path
+
+    @property
+    def is_watch(self) -> bool:
+        return "watch=true" in self.query
+
+    @property
+    def is_list(self) -> bool:
+        return self.method == "GET" and "limit=" in self.query and not self.is_watch
+
+    @property
+    def deed(self) -> str:
+        """Return what the request would do, the same each time it is tried."""
+        return f"{self.method} {self.path} {_TIMES.sub(b'', self.body).decode()}"
 
 
 @dataclass(frozen=True)
@@ -66,11 +82,17 @@ class Gate:
     """Watches stay open and deliver nothing."""
     _watches: list["Watch"] = field(default_factory=list)
     _runner: web.AppRunner | None = None
+    _site: web.TCPSite | None = None
     _session: aiohttp.ClientSession | None = None
 
     @property
     def writes(self) -> list[Request]:
         return [request for request in self.requests if request.is_write]
+
+    @property
+    def watched(self) -> set[str]:
+        """Return the paths of the watches that are open."""
+        return {watch.path for watch in self._watches}
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig that leads to the gate."""
@@ -100,9 +122,24 @@ class Gate:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
+        await self.open()
+
+    async def open(self) -> None:
+        """Accept connections, at the same port as before."""
+        assert self._runner
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Refuse connections and cut those there are, as the port of a dead apiserver does."""
+        assert self._runner
+        assert self._site
+        await self._site.stop()
+        assert self._runner.server
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def stop(self) -> None:
         assert self._runner
@@ -121,6 +158,7 @@ class Gate:
             number,
             client,
             time.monotonic(),
+            await incoming.read(),
         )
         self.requests.append(request)
         verdict = self.rule(request)
@@ -134,14 +172,15 @@ class Gate:
         assert self._session
         headers = {key: value for key, value in incoming.headers.items()
                    if key.lower() not in ("host", "authorization", "content-length")}  # fmt: skip
-        async with self._session.request(
+        request = self._session.request(
             incoming.method,
             f"{self.plane.server}{incoming.path_qs}",
             headers=headers,
             data=await incoming.read() or None,
             timeout=aiohttp.ClientTimeout(total=None, sock_read=None),
-        ) as answer:
-            if "watch=true" in incoming.query_string:
+        )
+        async with request as answer:
+            if "watch=true" in incoming.query_string and answer.status < 400:
                 return await self._stream(incoming, answer)
             body = await answer.read()
         verdict.after()
@@ -157,17 +196,23 @@ class Gate:
             status=answer.status, headers={"Content-Type": "application/json"}
         )
         await outgoing.prepare(incoming)
-        watch = Watch(incoming.path, outgoing, answer)
+        watch = Watch(incoming.path, outgoing)
         self._watches.append(watch)
+        passing = asyncio.create_task(self._pass(answer, outgoing))
+        ended = asyncio.create_task(watch.ended.wait())
         try:
+            await asyncio.wait({passing, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._watches.remove(watch)
+            for task in (passing, ended):
+                task.cancel()
+        return outgoing
+
+    async def _pass(self, answer: aiohttp.ClientResponse, outgoing: web.StreamResponse) -> None:
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             async for line in answer.content:
                 if not self.frozen:
                     await outgoing.write(line)
-        except (ConnectionError, asyncio.CancelledError, aiohttp.ClientError):
-            return outgoing
-        finally:
-            self._watches.remove(watch)
-        return outgoing
 
     async def inject(self, content: bytes, kind: str = "") -> int:
         """Write into the open watches of a kind, then end them; return how many they were."""
@@ -175,7 +220,7 @@ class Gate:
         for watch in chosen:
             with contextlib.suppress(ConnectionError):
                 await watch.outgoing.write(content)
-            watch.answer.close()
+            watch.ended.set()
         return len(chosen)
 
 
@@ -185,7 +230,7 @@ class Watch:
 
     path: str
     outgoing: web.StreamResponse
-    answer: aiohttp.ClientResponse
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def _refused(verdict: Verdict) -> web.Response:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from paddock import names
 from paddock.kinds import CONFIG_MAPS, LOCAL_MODELS
 from paddock.kube.real import RealCluster
+from paddock.resync import ALL
 from support.gate import Gate, Request
 
 DEADLINE = 30.0
@@ -20,6 +21,7 @@ SHORT = {
     "lease_duration": 3.0,
     "lease_renew_deadline": 2.0,
     "lease_retry": 0.5,
+    "settle": 0.05,
     "backoff_first": 0.2,
     "backoff_limit": 2.0,
     "supervisor_first": 0.2,
@@ -67,13 +69,14 @@ class LoopWorld:
         self.processes: list[Process] = []
 
     def start(self, name: str = "one", **wishes: Any) -> Process:
-        """Start a toy operator whose requests carry its name."""
+        """Start an operator whose requests carry its name; the toy unless `toy` is False."""
         delays = {**SHORT, **wishes.pop("delays", {})}
         settings = {
             "namespace": self.namespace,
             "operator_namespace": self.namespace,
             "identity": name,
             "delays": delays,
+            "toy": True,
             **wishes,
         }
         log = (self.folder / f"{name}-{len(self.processes)}.log").open("wb")
@@ -109,7 +112,7 @@ class LoopWorld:
         deadline = time.monotonic() + seconds
         while not (value := await check()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"never: {what}\n{self.logs[-6000:]}")
+                raise AssertionError(f"never: {what}\n{self.logs}")
             await asyncio.sleep(_POLL)
         return value
 
@@ -118,6 +121,14 @@ class LoopWorld:
             return words in process.log
 
         await self.until(f"{process.name} logs {words!r}", said, seconds)
+
+    async def until_watching(self) -> None:
+        """Wait until every kind is watched through the gate."""
+
+        async def watching() -> bool:
+            return len(self.gate.watched) == len(ALL)
+
+        await self.until("every kind is watched", watching)
 
     async def make(self, name: str, source: str = "https://models.example.com/a.gguf") -> Any:
         """Create or change a LocalModel, as a user would."""

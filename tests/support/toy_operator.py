@@ -1,6 +1,6 @@
-"""An operator process with a toy reconciler: one ConfigMap and one status per LocalModel.
+"""An operator process with short delays, and on wish a toy reconciler.
 
-Run as a program by the tests of the loop, with delays of their own.
+The toy keeps one ConfigMap and one status per LocalModel. Run as a program by the loop's tests.
 """
 
 import asyncio
@@ -108,13 +108,14 @@ def _name(manifest: Any) -> str:
 
 
 def main(kubeconfig: str, wishes: dict[str, Any]) -> None:
-    """Run until SIGTERM; `wishes` replace settings, and its "delays" replace delays."""
+    """Run until SIGTERM; `wishes` replace settings, its "delays" replace delays."""
     configure()
+    toy = wishes.pop("toy")
     delays = replace(Delays(), **wishes.pop("delays", {}))
     settings = replace(
         Settings(identity=f"toy_{os.getpid()}", health_port=0), delays=delays, **wishes
     )
-    asyncio.run(run_operator(settings, kubeconfig, Toy))
+    asyncio.run(run_operator(settings, kubeconfig, Toy if toy else None))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from contextvars import ContextVar
 
 _BOUND: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("bound", default=())
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET = {"kopf": logging.ERROR, "httpx": logging.WARNING, "asyncio": logging.WARNING,
+# The supervisor and the resync say in one line what kopf says in a traceback for every kind.
+_QUIET = {"kopf": logging.CRITICAL, "httpx": logging.WARNING, "asyncio": logging.WARNING,
           "aiohttp": logging.WARNING}  # fmt: skip
 
 

@@ -1,0 +1,167 @@
+"""A node played by writing statuses: pulls end well, engines come up and answer on loopback."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from typing import Any, Self
+
+from aiohttp import web
+
+from paddock import names
+from paddock.clock import SystemClock, rfc3339
+from paddock.errors import ApiError
+from paddock.kinds import PODS
+from paddock.kube.real import RealCluster
+from support.objects import DIGEST, result_text
+
+_POLL, _BEAT = 0.1, 10.0
+_VOLUMES = "/api/v1/persistentvolumes"
+_MERGE = "application/strategic-merge-patch+json"
+_MOMENT = "2026-11-21T00:00:00Z"
+
+
+class PlayedNode:
+    """Plays the node, its volume for the claim, and the pods of one namespace until it is stopped.
+
+    The real scheduler places the pods; the node says now and then that it is well.
+    """
+
+    def __init__(self, cluster: RealCluster, namespace: str, claim: str) -> None:
+        self._cluster, self._namespace, self._claim = cluster, namespace, claim
+        self.name = f"played-{namespace}"
+        self.address = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250)}.9"
+        self._task: asyncio.Task[None] | None = None
+        self._engine: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name}}
+        await self._send("POST", "/api/v1/nodes", node)
+        await self._send("POST", _VOLUMES, _volume(self.name, self._namespace, self._claim))
+        self._engine = await serve_engine(self.address)
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task
+        assert self._engine
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._engine.cleanup()
+        await self._send("DELETE", f"/api/v1/nodes/{self.name}", {})
+        await self._send("DELETE", f"{_VOLUMES}/{self.name}", {})
+
+    async def _run(self) -> None:
+        beat = 0.0
+        while True:
+            with contextlib.suppress(ApiError):
+                if time.monotonic() - beat > _BEAT:
+                    beat = time.monotonic()
+                    await self._send(
+                        "PATCH", f"/api/v1/nodes/{self.name}/status", {"status": _well()}, _MERGE
+                    )
+                for pod in await self._cluster.list(PODS, self._namespace):
+                    await self._play(pod)
+            await asyncio.sleep(_POLL)
+
+    async def _play(self, pod: Any) -> None:
+        path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}"
+        if "deletionTimestamp" in pod["metadata"]:
+            await self._send("DELETE", path, {"gracePeriodSeconds": 0})
+        elif pod["status"].get("phase") == "Pending" and "nodeName" in pod["spec"]:
+            pulls = pod["spec"]["containers"][0]["name"] == "pull"
+            status = _ended() if pulls else _serving(self.address)
+            await self._send("PATCH", f"{path}/status", {"status": status}, _MERGE)
+
+    async def _send(
+        self, method: str, path: str, body: Any, content_type: str = "application/json"
+    ) -> None:
+        await self._cluster._send(method, path, body, content_type)  # noqa: SLF001 - the node's own request
+
+
+def _well() -> Any:
+    now = rfc3339(SystemClock().now())
+    ready = {"type": "Ready", "status": "True", "reason": "Played", "lastHeartbeatTime": now}
+    room = {"cpu": "64", "memory": "256Gi", "pods": "200", "ephemeral-storage": "1Ti"}
+    return {"conditions": [ready], "capacity": room, "allocatable": room}
+
+
+def _volume(name: str, namespace: str, claim: str) -> Any:
+    """Return a volume that only this claim may have."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Ti"},
+            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"namespace": namespace, "name": claim},
+            "hostPath": {"path": "/nowhere"},
+        },
+    }
+
+
+def _ended() -> Any:
+    ended = {
+        "exitCode": 0,
+        "message": result_text(),
+        "finishedAt": _MOMENT,
+        "startedAt": _MOMENT,
+    }
+    return {
+        "phase": "Succeeded",
+        "containerStatuses": [_container("pull", {"terminated": ended}, ready=False)],
+    }
+
+
+def _serving(address: str) -> Any:
+    conditions = [
+        {"type": kind, "status": "True", "lastTransitionTime": _MOMENT}
+        for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+    ]
+    running = {"running": {"startedAt": _MOMENT}}
+    return {
+        "phase": "Running",
+        "conditions": conditions,
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "containerStatuses": [_container("engine", running, ready=True)],
+    }
+
+
+def _container(name: str, state: Any, *, ready: bool) -> Any:
+    return {
+        "name": name,
+        "image": "i",
+        "imageID": "",
+        "ready": ready,
+        "started": ready,
+        "restartCount": 0,
+        "state": state,
+    }
+
+
+async def serve_engine(address: str) -> web.AppRunner:
+    """Serve one model as llama-server does, from the digest that the played pull left."""
+    blob = f"{names.STORE_PATH}/blobs/{DIGEST.replace(':', '-')}"
+    answers: dict[tuple[str, str], Any] = {
+        ("GET", "/props"): {"build_info": "played", "model_path": blob},
+        ("GET", "/v1/models"): {"data": [{"id": "tiny"}]},
+        ("POST", "/v1/completions"): {"choices": [{"text": "."}]},
+    }
+    app = web.Application()
+    for (method, path), answer in answers.items():
+        app.router.add_route(method, path, _answering(answer))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, address, names.ENGINE_PORT).start()
+    return runner
+
+
+def _answering(answer: Any) -> Any:
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    return handler
