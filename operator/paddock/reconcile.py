@@ -10,6 +10,7 @@ from paddock.api.base import ObjectMeta
 from paddock.api.inferencepool import InferencePool, InferencePoolStatus
 from paddock.api.localmodel import LocalModel, LocalModelStatus
 from paddock.apply.changes import apply_changes
+from paddock.apply.events import record_event
 from paddock.apply.status import write_status
 from paddock.clock import Clock
 from paddock.errors import PaddockError
@@ -23,11 +24,13 @@ from paddock.plan.model import ModelPlan, plan_model
 from paddock.plan.pool import plan_pool
 from paddock.settings import Settings
 from paddock.status.failure import with_failure
+from paddock.status.happenings import happening
 from paddock.status.model import status_of_model
 from paddock.status.pool import status_of_pool
 from paddock.telemetry.objects import ObjectMeasures
 from paddock.telemetry.spans import span
 
+_Subject: TypeAlias = LocalModel | InferencePool
 _Status: TypeAlias = LocalModelStatus | InferencePoolStatus
 
 
@@ -56,26 +59,37 @@ class Conductor:
 
     async def report_failure(self, key: Key, error: PaddockError) -> None:
         """Tell in the status that a pass could not be finished."""
+        now = self._clock.now()
         if key.plural == kinds.LOCAL_MODELS.plural:
             model = self._model(key)
             if model is not None:
-                after = with_failure(
-                    model.status, error, generation=model.metadata.generation, now=self._clock.now()
-                )
-                await write_status(
-                    self._cluster, self._cache, kinds.LOCAL_MODELS, model.metadata,
-                    before=model.status, after=after,
-                )  # fmt: skip
+                generation = model.metadata.generation
+                after = with_failure(model.status, error, generation=generation, now=now)
+                await self._tell(kinds.LOCAL_MODELS, model, after)
             return
         pool = self._pool(key)
         if pool is not None:
-            after_pool = with_failure(
-                pool.status, error, generation=pool.metadata.generation, now=self._clock.now()
+            generation = pool.metadata.generation
+            after_pool = with_failure(pool.status, error, generation=generation, now=now)
+            await self._tell(kinds.INFERENCE_POOLS, pool, after_pool)
+
+    async def _tell(self, kind: Kind, subject: _Subject, after: _Status) -> None:
+        """Write the status if it changed, then the event that its change is worth.
+
+        An object that became Ready is taken note of.
+        """
+        metadata, before = subject.metadata, subject.status
+        with span("status"):
+            wrote = await write_status(
+                self._cluster, self._cache, kind, metadata, before=before, after=after
             )
-            await write_status(
-                self._cluster, self._cache, kinds.INFERENCE_POOLS, pool.metadata,
-                before=pool.status, after=after_pool,
-            )  # fmt: skip
+        now = self._clock.now()
+        self._measures.note_conditions(
+            kind, metadata, before=before.conditions, after=after.conditions, now=now
+        )
+        told = happening(before.conditions, after.conditions) if wrote else None
+        if told is not None:
+            await record_event(self._cluster, kind, metadata, told, now=now)
 
     def _model(self, key: Key) -> LocalModel | None:
         manifest = self._cache.get(kinds.LOCAL_MODELS, key.namespace, key.name)
@@ -103,20 +117,8 @@ class Conductor:
         refusals = (*plan.conflicts, *refusals)
         after = status_of_model(facts, plan, refusals)
         if plan.finalizers is None or model.metadata.deletion_timestamp is None:
-            await self._tell(kinds.LOCAL_MODELS, model.metadata, model.status, after)
+            await self._tell(kinds.LOCAL_MODELS, model, after)
         return _outcome(plan.outcome, refusals)
-
-    async def _tell(
-        self, kind: Kind, metadata: ObjectMeta, before: _Status, after: _Status
-    ) -> None:
-        """Write the status if it changed, and take note of an object that became Ready."""
-        with span("status"):
-            await write_status(
-                self._cluster, self._cache, kind, metadata, before=before, after=after
-            )
-        self._measures.note_conditions(
-            kind, metadata, before=before.conditions, after=after.conditions, now=self._clock.now()
-        )
 
     async def _set_finalizers(self, metadata: ObjectMeta, plan: ModelPlan) -> None:
         if plan.finalizers is None:
@@ -146,7 +148,7 @@ class Conductor:
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
         after = status_of_pool(facts, plan, refusals)
-        await self._tell(kinds.INFERENCE_POOLS, pool.metadata, pool.status, after)
+        await self._tell(kinds.INFERENCE_POOLS, pool, after)
         return _outcome(plan.outcome, refusals)
 
 

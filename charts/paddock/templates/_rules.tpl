@@ -36,7 +36,7 @@ apiserver's audit log. Nothing here is a Secret, and no claim can be deleted. */
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
+  verbs: [get, list, create, patch]
 {{- end }}
 
 {{- /* What it may do in its own namespace, to elect a leader. */ -}}

@@ -13,7 +13,12 @@ _CREDENTIAL = re.compile(r"(://)[^/\s@]+@|([?&][^=\s]+=)[^&\s\"]+")
 
 def shortened(words: str) -> str:
     """Return the words on one line, without times, ids and credentials, and without a period."""
-    plain = _CREDENTIAL.sub(r"\1\2", _VOLATILE.sub("", words))
+    plain = without_credentials(_VOLATILE.sub("", words))
     line = " ".join(plain.split())
     cut = line if len(line) <= _LONGEST else f"{line[:_LONGEST].rpartition(' ')[0]} ..."
     return cut.rstrip(" .,;:") or "no reason is given"
+
+
+def without_credentials(words: str) -> str:
+    """Return the words without what a URL says of who asks."""
+    return _CREDENTIAL.sub(r"\1\2", words)

@@ -1,0 +1,286 @@
+"""The whole operator, behind a gate that breaks each of its writes, over a played node.
+
+Each story brings a model and a pool from nothing to Ready and rolls the pool out anew. Whatever
+was broken on the way, it ends with the same objects as the undisturbed one, and then nothing is
+written.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.conftest import kubectl
+from paddock import names
+from paddock.kinds import CONFIG_MAPS, DEPLOYMENTS, EVENTS, INFERENCE_POOLS, LOCAL_MODELS
+from paddock.kube.real import connect
+from paddock.local.control_plane import ControlPlane
+from support.endings import Ending, differences, ending_of
+from support.gate import PASS, Gate, Request, Rule, Verdict
+from support.loop_world import LoopWorld
+from support.played_node import PlayedNode
+
+pytestmark = pytest.mark.contract
+SOURCE = "https://models.example.com/tiny.gguf"
+QUICK = {"resync": 1.5, "progress_poll": 0.3, "engine_poll": 0.3, "settle": 0.5}
+PATIENCE = 90.0
+_JOB = re.compile(r"tiny-pull-[0-9a-f]{10}")
+MODEL_BUDGET, POOL_BUDGET = 12, 8
+"""Writes from nothing to Ready that the product promises to need at most, events among them."""
+
+
+@asynccontextmanager
+async def a_world(plane: ControlPlane, folder: Path) -> AsyncIterator[LoopWorld]:
+    """Give a namespace of its own, with a gate and a node."""
+    namespace = f"t-{secrets.token_hex(4)}"
+    kubectl(plane, "create", "namespace", namespace)
+    gate, cluster = Gate(plane), await connect(str(plane.kubeconfig))
+    await gate.start()
+    world = LoopWorld(gate, cluster, namespace, folder)
+    try:
+        async with PlayedNode(cluster, namespace, names.claim_name("tiny")):
+            yield world
+    finally:
+        world.stop()
+        await gate.stop()
+        await cluster.close()
+        kubectl(plane, "delete", "namespace", namespace, "--wait=false")
+
+
+def start(world: LoopWorld, name: str = "one") -> None:
+    """Start an operator under the same identity each time: the Lease is another test's story."""
+    world.start(name, toy=False, delays=QUICK)
+
+
+def pool(world: LoopWorld, context: int) -> Any:
+    spec = {
+        "engine": {"name": "LlamaCpp"},
+        "models": [{"name": "tiny"}],
+        "replicas": 2,
+        "hardware": {"memory": "1Gi"},
+        "serving": {"contextLength": context},
+    }
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.INFERENCE_POOL,
+        "metadata": {"name": "chat", "namespace": world.namespace},
+        "spec": spec,
+    }
+
+
+async def are_ready(world: LoopWorld, *wanted: Any) -> bool:
+    for kind, name in wanted:
+        found: Any = await world.cluster.get(kind, world.namespace, name)
+        status = (found or {}).get("status", {})
+        current = status.get("observedGeneration") == found["metadata"]["generation"]
+        ready = any(
+            each["type"] == "Ready" and each["status"] == "True"
+            for each in status.get("conditions", [])
+        )
+        if not (current and ready):
+            return False
+    return True
+
+
+async def bring_up(world: LoopWorld) -> None:
+    """Make a model and a pool, and see both Ready."""
+    await world.make("tiny", SOURCE)
+    await world.cluster.apply(pool(world, 1024))
+    both = (LOCAL_MODELS, "tiny"), (INFERENCE_POOLS, "chat")
+    await world.until("both are Ready", lambda: are_ready(world, *both), PATIENCE)
+
+
+async def tell(world: LoopWorld) -> Ending:
+    """Run the whole story and return how it ended, after two rounds of lists without a write."""
+    await bring_up(world)
+    await world.cluster.apply(pool(world, 2048))
+    rolled = (INFERENCE_POOLS, "chat")
+    await world.until("the rollout is Ready", lambda: are_ready(world, rolled), PATIENCE)
+    await world.until("no replica is left over", lambda: is_whole(world), PATIENCE)
+    await rest(world)
+    return await ending_of(world.cluster, world.namespace)
+
+
+async def is_whole(world: LoopWorld) -> bool:
+    found: Any = await world.cluster.get(DEPLOYMENTS, world.namespace, "chat")
+    status = found["status"]
+    counts = [status.get(f"{kind}eplicas") for kind in ("r", "updatedR", "readyR", "availableR")]
+    return (
+        counts == [2, 2, 2, 2] and status["observedGeneration"] == found["metadata"]["generation"]
+    )
+
+
+async def rest(world: LoopWorld) -> None:
+    """Wait until two complete rounds of lists brought no write."""
+
+    async def rested() -> bool:
+        last = max((request.at for request in world.gate.writes), default=0.0)
+        lists = Counter(
+            request.path for request in world.gate.requests if request.is_list and request.at > last
+        )
+        return lists[path_of_config_maps(world)] >= 3
+
+    await world.until("two rounds of lists without a write", rested, PATIENCE)
+
+
+def path_of_config_maps(world: LoopWorld) -> str:
+    return f"/api/v1/namespaces/{world.namespace}/{CONFIG_MAPS.plural}"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Ending, list[Request]]:
+    """Return the ending of the story when nothing is broken, and its writes."""
+
+    async def run() -> tuple[Ending, list[Request]]:
+        async with a_world(control_plane, tmp_path_factory.mktemp("undisturbed")) as world:
+            start(world)
+            return await tell(world), world.writes()
+
+    return asyncio.run(run())
+
+
+def once_each(act: Any) -> Rule:
+    """Do something at the first try of every deed that is a write."""
+    seen: set[str] = set()
+
+    def rule(request: Request) -> Verdict:
+        if not request.is_write or request.deed in seen:
+            return PASS
+        seen.add(request.deed)
+        verdict: Verdict = act(request)
+        return verdict
+
+    return rule
+
+
+def dying(world: LoopWorld, mode: str, kills: list[str]) -> Rule:
+    """Kill the operator at every write: before it is sent, after it is done, or unanswered."""
+
+    def killed(request: Request) -> Verdict:
+        def kill() -> None:
+            kills.append(request.deed)
+            os.kill(world.processes[-1].popen.pid, signal.SIGKILL)
+            world.processes[-1].popen.wait(10)
+            start(world)
+
+        if mode == "before":
+            return Verdict(status=503, before=kill)
+        return Verdict(after=kill, lose_answer=True)
+
+    return once_each(killed)
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+async def test_operator_killed_at_every_write_ends_the_same(
+    control_plane: ControlPlane,
+    undisturbed: tuple[Ending, list[Request]],
+    tmp_path: Path,
+    mode: str,
+) -> None:
+    kills: list[str] = []
+    async with a_world(control_plane, tmp_path) as world:
+        world.gate.rule = dying(world, mode, kills)
+        start(world)
+        assert differences(await tell(world), undisturbed[0]) == []
+        assert objects_of(world.writes()) == objects_of(undisturbed[1])
+    assert len(kills) >= len(objects_of(undisturbed[1]))
+
+
+def objects_of(requests: list[Request]) -> set[str]:
+    """Return the kinds and names that were written, as they are the same in two runs."""
+    paths = (request.path.split("/namespaces/")[1].partition("/")[2] for request in requests)
+    return {_JOB.sub("tiny-pull-PLAN", path) for path in paths if not path.startswith("events/")}
+
+
+async def test_model_and_pool_keep_to_their_budgets_of_writes(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    async with a_world(control_plane, tmp_path) as world:
+        start(world)
+        await world.make("tiny", SOURCE)
+        await world.until("Ready", lambda: are_ready(world, (LOCAL_MODELS, "tiny")), PATIENCE)
+        await rest(world)
+        for_model = [each.path for each in world.writes()]
+        await world.cluster.apply(pool(world, 1024))
+        await world.until("Ready", lambda: are_ready(world, (INFERENCE_POOLS, "chat")), PATIENCE)
+        await rest(world)
+        later = [each.path for each in world.writes(len(for_model))]
+        for_pool = [path for path in later if "/localmodels/" not in path]
+    assert len(for_model) <= MODEL_BUDGET, for_model
+    assert len(for_pool) <= POOL_BUDGET, for_pool
+
+
+async def test_happenings_are_told_once_to_who_describes_the_objects(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    async with a_world(control_plane, tmp_path) as world:
+        start(world)
+        await bring_up(world)
+        await world.make("wrong", "https://models.example.com/")
+        await world.until("refused", lambda: is_stalled(world, "wrong"), PATIENCE)
+        await rest(world)
+        told = await own_events(world)
+        assert [each for each in told if each[1] == "Normal"] == [
+            ("chat", "Normal", "Ready", 1),
+            ("tiny", "Normal", "Pulled", 1),
+        ]
+        assert ("wrong", "Warning", "InvalidSpec", 1) in told
+        described = kubectl(
+            control_plane, "-n", world.namespace, "describe", "inferencepool", "chat"
+        )
+    assert "Every replica serves what is declared." in described
+
+
+async def is_stalled(world: LoopWorld, name: str) -> bool:
+    conditions = (await world.model(name)).get("status", {}).get("conditions", [])
+    return any(each["type"] == "Stalled" for each in conditions)
+
+
+async def own_events(world: LoopWorld) -> list[tuple[str, str, str, int]]:
+    found: tuple[Any, ...] = await world.cluster.list(EVENTS, world.namespace)
+    return sorted(
+        (each["involvedObject"]["name"], each["type"], each["reason"], each["count"])
+        for each in found
+        if each.get("reportingComponent") == "paddock.dev/operator"
+    )
+
+
+async def test_answers_lost_after_every_write_change_nothing(
+    control_plane: ControlPlane, undisturbed: tuple[Ending, list[Request]], tmp_path: Path
+) -> None:
+    async with a_world(control_plane, tmp_path) as world:
+        world.gate.rule = once_each(lambda _request: Verdict(lose_answer=True))
+        start(world)
+        assert differences(await tell(world), undisturbed[0]) == []
+
+
+@pytest.mark.parametrize("status", [403, 409, 422, 429, 500, 503])
+async def test_writes_refused_twice_are_made_in_the_end(
+    control_plane: ControlPlane,
+    undisturbed: tuple[Ending, list[Request]],
+    tmp_path: Path,
+    status: int,
+) -> None:
+    refused: Counter[str] = Counter()
+
+    def rule(request: Request) -> Verdict:
+        if not request.is_write or refused[request.path] >= 2:
+            return PASS
+        refused[request.path] += 1
+        return Verdict(status=status, retry_after=1 if status == 429 else None)
+
+    async with a_world(control_plane, tmp_path) as world:
+        world.gate.rule = rule
+        start(world)
+        assert differences(await tell(world), undisturbed[0]) == []
+    assert {refused[path] for path in refused if "/events/" not in path} == {2}
