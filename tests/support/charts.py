@@ -51,20 +51,36 @@ def documents(text: str) -> list[Manifest]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
-def of_kind(manifests: Sequence[Manifest], kind: str) -> Manifest:
-    (found,) = [each for each in manifests if each["kind"] == kind]
+def of_kind(manifests: Sequence[Manifest], kind: str, part: str = "operator") -> Manifest:
+    """Return the object of a kind that belongs to the operator, or to the activator."""
+    (found,) = [each for each in manifests
+                if each["kind"] == kind and belongs_to(each, part)]  # fmt: skip
     return found
 
 
-def container_of(manifests: Sequence[Manifest]) -> Manifest:
-    """Return the operator's container."""
-    pod: Manifest = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]
+def belongs_to(manifest: Manifest, part: str) -> bool:
+    return bool(manifest["metadata"]["name"] == f"paddock-{part}")
+
+
+def container_of(manifests: Sequence[Manifest], part: str = "operator") -> Manifest:
+    """Return the container of the operator, or of the activator."""
+    pod: Manifest = of_kind(manifests, "Deployment", part)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     found: Manifest = container
     return found
 
 
-def rules_of(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Return every rule of every role among these objects."""
+def rules_of(manifests: Sequence[Manifest], part: str = "operator") -> list[Manifest]:
+    """Return every rule of the operator's roles, or of the activator's."""
     roles = [each for each in manifests if each["kind"] in ("Role", "ClusterRole")]
-    return [rule for role in roles for rule in role["rules"]]
+    return [rule for role in roles if belongs_to(role, part) for rule in role["rules"]]
+
+
+def rights_of(manifests: Sequence[Manifest], part: str = "operator") -> set[tuple[str, str]]:
+    """Return verb and resource of all rules."""
+    return {
+        (verb, resource)
+        for rule in rules_of(manifests, part)
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }

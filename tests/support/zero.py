@@ -22,7 +22,7 @@ from paddock import kinds, names
 from paddock.api.inferencepool import EngineName
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
-from paddock.local.install_activator import build_activator
+from paddock.local.install import build_install
 from paddock.plan.engines.llama_cpp import PROFILE
 from paddock.plan.engines.profile import PooledModel
 from paddock.puller.store import Store
@@ -172,8 +172,9 @@ def activator(plane: ControlPlane, folder: Path, *arguments: str) -> Iterator[Ac
     folder.mkdir(parents=True, exist_ok=True)
     system = "paddock-system"
     manifests = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": system}}]
-    manifests += [dict(each) for each in build_activator(system, "none")
-                  if each["kind"] not in ("Deployment", "Service")]  # fmt: skip
+    manifests += [each for each in map(dict[str, Any], build_install("none", ()))
+                  if each["metadata"]["name"] == names.ACTIVATOR
+                  and each["kind"] not in ("Deployment", "Service")]  # fmt: skip
     kubectl(plane, "apply", "-f", "-", stdin="---\n".join(json.dumps(m) + "\n" for m in manifests))
     token = folder / "token"
     token.write_text(kubectl(plane, "-n", system, "create", "token", names.ACTIVATOR))

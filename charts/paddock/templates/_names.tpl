@@ -1,20 +1,22 @@
+{{- /* Each template that makes an object takes a dictionary: `root`, and `part`, which is operator or
+activator. */ -}}
 {{- define "paddock.name" -}}
-paddock-operator
+paddock-{{ .part }}
 {{- end }}
 
 {{- define "paddock.selector" -}}
 app.kubernetes.io/name: paddock
-app.kubernetes.io/component: operator
+app.kubernetes.io/component: {{ .part }}
 {{- end }}
 
 {{- define "paddock.labels" -}}
 {{ include "paddock.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{- end }}
 
 {{- define "paddock.metadata" -}}
 name: {{ include "paddock.name" . }}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "paddock.labels" . | nindent 2 }}
 {{- end }}

@@ -49,3 +49,16 @@ apiserver's audit log. Nothing here is a Secret, and no claim can be deleted. */
   resourceNames: [paddock-operator]
   verbs: [get, update]
 {{- end }}
+
+{{- /* What the activator may do where pools are: see them, wake them, find their pods. */ -}}
+{{- define "paddock.activatorRules" -}}
+- apiGroups: [paddock.dev]
+  resources: [inferencepools]
+  verbs: [get]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end }}

@@ -1,4 +1,4 @@
-"""The operator as Kubernetes objects: the committed rendering of its chart, with another image.
+"""The operator and the activator as Kubernetes objects: their chart's committed rendering.
 
 The chart is the one description; `paddock charts` renders it into manifests/install. Reads files of
 the clone only.
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import yaml
 
-from paddock.local.install_activator import build_activator
 from paddock.local.problems import LocalError
 from paddock.wire import Json, Manifest
 
@@ -24,8 +23,7 @@ def build_install(image: str, arguments: Sequence[str]) -> Sequence[Manifest]:
     whole = [
         document for name in _FILES for document in yaml.safe_load_all(_read(_RENDERED / name))
     ]
-    operator = [_started(each, image, arguments) for each in whole if each]
-    return [*operator, *build_activator(NAMESPACE, image)]
+    return [_started(each, image, arguments) for each in whole if each]
 
 
 def _read(file: Path) -> str:
@@ -35,16 +33,16 @@ def _read(file: Path) -> str:
 
 
 def _started(manifest: Manifest, image: str, arguments: Sequence[str]) -> Manifest:
-    """Return the Deployment with this image and these arguments, and any other object as it is."""
+    """Return a Deployment with this image, the operator's with these arguments; others stay."""
     if manifest["kind"] != "Deployment":
         return manifest
-    started: list[Json] = ["operator", *arguments]
+    own: dict[str, Json] = {"image": image}
+    if _child(manifest, "metadata")["name"] == NAME:
+        own["args"] = ["operator", *arguments]
     spec = _child(manifest, "spec")
     template = _child(spec, "template")
     pod = _child(template, "spec")
-    containers: list[Json] = [
-        {**each, "image": image, "args": started} for each in _containers(pod)
-    ]
+    containers: list[Json] = [{**each, **own} for each in _containers(pod)]
     pod = {**pod, "containers": containers}
     return {**manifest, "spec": {**spec, "template": {**template, "spec": pod}}}
 

@@ -32,4 +32,6 @@ def site(bare_plane: ControlPlane) -> Iterator[Site]:
     for release in site.helm("list", "-q").split():
         site.helm("uninstall", release)
     site.kubectl("delete", "namespace", site.namespace, "--wait=false")
+    roles = ("paddock-view", "paddock-edit", "paddock-admin")
+    site.kubectl("delete", "clusterrole", *roles, "--ignore-not-found")
     site.kubectl("delete", "crd", "--all", "--timeout=60s")

@@ -20,13 +20,17 @@ MODEL = {
     "metadata": {"name": "tiny"},
     "spec": {"source": "https://models.example.com/tiny.gguf"},
 }
-OPERATOR_KINDS = "deployment,serviceaccount,role,rolebinding,networkpolicy"
+OPERATOR_KINDS = "deployment,serviceaccount,role,rolebinding,networkpolicy,service"
 OPERATOR = {
     "deployment.apps/paddock-operator",
     "serviceaccount/paddock-operator",
     "role.rbac.authorization.k8s.io/paddock-operator",
     "rolebinding.rbac.authorization.k8s.io/paddock-operator",
     "networkpolicy.networking.k8s.io/paddock-operator",
+    "deployment.apps/paddock-activator",
+    "serviceaccount/paddock-activator",
+    "networkpolicy.networking.k8s.io/paddock-activator",
+    "service/paddock-activator",
 }
 RELEASES = {"kinds": ("paddock-crds", {}), "operator": ("paddock", {"crds__enabled": False})}
 ORDERS = list(permutations(RELEASES))
@@ -46,11 +50,11 @@ def uid_of(site: Site) -> str:
 
 
 def operator_objects(site: Site) -> set[str]:
-    return {name for name in site.names(OPERATOR_KINDS) if name.endswith("/paddock-operator")}
+    return {name for name in site.names(OPERATOR_KINDS) if "/paddock-" in name}
 
 
-def deployment(site: Site) -> Any:
-    text = site.kubectl("-n", site.namespace, "get", "deployment", "paddock-operator", "-o", "json")
+def deployment(site: Site, part: str = "operator") -> Any:
+    text = site.kubectl("-n", site.namespace, "get", "deployment", f"paddock-{part}", "-o", "json")
     return json.loads(text)
 
 
@@ -124,13 +128,14 @@ def test_kinds_that_are_not_to_be_kept_go_with_the_release(site: Site) -> None:
 def test_second_operator_in_a_namespace_is_refused(site: Site) -> None:
     site.install("kinds", "paddock-crds")
     site.install("first", "paddock", crds__enabled=False, clusterWide=False)
-    with pytest.raises(LocalError, match="paddock-operator"):
+    with pytest.raises(LocalError, match="invalid ownership metadata"):
         site.install("second", "paddock", crds__enabled=False, clusterWide=False)
 
 
-def test_operator_pod_passes_pod_security_restricted(site: Site) -> None:
+@pytest.mark.parametrize("part", ["operator", "activator"])
+def test_our_own_pods_pass_pod_security_restricted(site: Site, part: str) -> None:
     site.install("paddock", "paddock", replicas=2, priorityClassName="system-cluster-critical")
-    template = deployment(site)["spec"]["template"]
+    template = deployment(site, part)["spec"]["template"]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -152,6 +157,8 @@ MATRIX: list[dict[str, Any]] = [
     {},
     {"crds.enabled": False, "clusterWide": False},
     {"replicas": 3, "nodeSelector": {"zone": "a"}, "tolerations": [{"operator": "Exists"}]},
+    {"activator.replicas": 2, "activator.enabled": True},
+    {"activator.enabled": False},
     {"networkPolicy.enabled": False, "image.digest": "sha256:" + "a" * 64},
     {"resources": {}, "podAnnotations": {"a": "b"}, "podLabels": {"team": "x"}},
     {

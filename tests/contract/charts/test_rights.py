@@ -6,18 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from paddock.local.control_plane import AuditRecord
 from paddock.local.problems import LocalError
 from support.accounts import DEADLINE, AccountOperator, Story
 from support.chart_site import Site
-from support.charts import CHARTS, helm, rendered, rules_of, setting
+from support.charts import CHARTS, helm, rendered, rights_of, setting
+from support.rights import rights_used, used_by
 from support.world import inference_pool, local_model
 
 pytestmark = pytest.mark.contract
 SOURCE = "https://models.example.com/tiny.gguf"
 OTHER = "https://models.example.com/other.gguf"
-CREATED = 201
-Right = tuple[str, str]
 
 
 @pytest.fixture(params=[True, False], ids=["cluster-wide", "namespaced"])
@@ -30,31 +28,6 @@ def story(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     operator.start()
     yield Story(site, operator)
     operator.stop()
-
-
-def used_by(site: Site, user: str) -> list[AuditRecord]:
-    return [record for record in site.plane.audit() if record.user == user and record.resource]
-
-
-def rights_used(records: list[AuditRecord]) -> set[Right]:
-    """Return verb and resource of each request; an apply that made something needs create too."""
-    used: set[Right] = set()
-    for record in records:
-        subresource = f"/{record.subresource}" if record.subresource else ""
-        used.add((record.verb, f"{record.resource}{subresource}"))
-        if record.verb == "patch" and record.code == CREATED:
-            used.add(("create", record.resource))
-    return used
-
-
-def rights_granted(clusterwide: bool) -> set[Right]:  # noqa: FBT001 - the fixture's own parameter
-    rules = rules_of(rendered("paddock", {"crds.enabled": False, "clusterWide": clusterwide}))
-    return {
-        (verb, resource)
-        for rule in rules
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
 
 
 def tell_everything(story: Story) -> None:
@@ -107,9 +80,10 @@ def _pulls(story: Story, model: str) -> int:
 
 def test_rights_used_are_the_rights_granted(story: Story) -> None:
     tell_everything(story)
-    records = used_by(story.site, story.operator.user)
+    records = used_by(story.site.plane, story.operator.user)
     assert [record for record in records if record.code in (401, 403)] == []
-    used, granted = rights_used(records), rights_granted(story.operator.clusterwide)
+    values = {"crds.enabled": False, "clusterWide": story.operator.clusterwide}
+    used, granted = rights_used(records), rights_of(rendered("paddock", values))
     assert granted - used == set()
     assert used - granted == set()
     if not story.operator.clusterwide:

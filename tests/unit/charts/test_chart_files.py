@@ -11,9 +11,9 @@ from paddock.cli.charts import BEGIN, committed_copies, described, stale_files
 from paddock.cli.operator import operator
 from paddock.facts import Kind
 from paddock.local.install import NAME, NAMESPACE, build_install
-from paddock.local.install_activator import build_activator
 from paddock.plan.pod import container_security_context, pod_security_context
 from paddock.plan.pool import PRUNED
+from support.chart_effects import EFFECTS
 from support.charts import CHARTS, ROOT, container_of, documents, of_kind, rules_of
 
 ALL_CHARTS = sorted(folder.name for folder in CHARTS.iterdir())
@@ -50,9 +50,7 @@ def leaves(values: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> 
 
 
 def installed() -> list[dict[str, Any]]:
-    whole = build_install("image:1", ["--allow-http"])
-    activator = build_activator(NAMESPACE, "image:1")
-    return [each for each in whole if each not in activator]
+    return [*build_install("image:1", ["--allow-http"])]
 
 
 def test_copies_and_tables_are_fresh() -> None:
@@ -81,6 +79,12 @@ def test_every_value_has_a_default_and_a_description(chart: str) -> None:
     assert all(description.endswith(".") for description in told.values())
     values = leaves(values_of(chart), schema)
     assert values | hidden == set(told) | (hidden & values)
+
+
+def test_every_value_has_an_effect_in_the_table() -> None:
+    """A new value needs a line in tests/support/chart_effects.py, and contract tests render it."""
+    paths = {path for path, _ in described(schema_of("paddock")) if not path.endswith("global")}
+    assert paths == {value for value, *_ in EFFECTS}
 
 
 def test_every_option_of_the_operator_is_a_value() -> None:
@@ -121,25 +125,32 @@ def test_rights_are_those_of_the_kinds_we_know() -> None:
 
 
 def test_no_right_is_dangerous() -> None:
-    for rule in rules_of(installed()):
+    for rule in (*rules_of(installed()), *rules_of(installed(), "activator")):
         words = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
         assert not words & {"*", "secrets", "roles", "rolebindings", "clusterroles", "nodes",
                             "serviceaccounts/token", "pods/exec", "escalate", "bind",
                             "impersonate"}  # fmt: skip
 
 
-def test_operator_is_confined_like_every_pod_we_make() -> None:
+@pytest.mark.parametrize("part", ["operator", "activator"])
+def test_our_own_pods_are_confined_like_every_pod_we_make(part: str) -> None:
     manifests = installed()
-    pod = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]
+    pod = of_kind(manifests, "Deployment", part)["spec"]["template"]["spec"]
     assert pod["securityContext"] == pod_security_context()
-    assert container_of(manifests)["securityContext"] == container_security_context()
+    assert container_of(manifests, part)["securityContext"] == container_security_context()
 
 
 def test_install_has_the_image_and_the_arguments_it_was_given() -> None:
     manifests = installed()
     container = container_of(manifests)
     assert (container["image"], container["args"]) == ("image:1", ["operator", "--allow-http"])
-    assert of_kind(manifests, "Namespace")["metadata"]["name"] == NAMESPACE
+    assert of_kind(manifests, "Namespace", "system")["metadata"]["name"] == NAMESPACE
     assert of_kind(manifests, "Deployment")["metadata"]["name"] == NAME
+    activator = container_of(manifests, "activator")
+    assert (activator["image"], activator["command"][-1]) == ("image:1", "paddock.activator")
+    assert [each["containerPort"] for each in activator["ports"]] == [
+        names.ACTIVATOR_PORT,
+        names.HEALTH_PORT,
+    ]
     assert container["ports"] == [{"name": "health", "containerPort": names.HEALTH_PORT}]
     assert container["volumeMounts"][0]["mountPath"] == names.SCRATCH_PATH

@@ -1,13 +1,16 @@
+{{- /* An account; the rules that hold wherever models are served, and those of the own namespace. */ -}}
+{{- define "paddock.account" -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
   {{- include "paddock.metadata" . | nindent 2 }}
-  {{- with .Values.serviceAccountAnnotations }}
+  {{- with .root.Values.serviceAccountAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-{{- if .Values.clusterWide }}
----
+{{- end }}
+
+{{- define "paddock.clusterRights" -}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
@@ -15,7 +18,7 @@ metadata:
   labels:
     {{- include "paddock.labels" . | nindent 4 }}
 rules:
-  {{- include "paddock.rules" . | nindent 2 }}
+  {{- .rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -30,18 +33,16 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ include "paddock.name" . }}
-    namespace: {{ .Release.Namespace }}
+    namespace: {{ .root.Release.Namespace }}
 {{- end }}
----
+
+{{- define "paddock.rights" -}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   {{- include "paddock.metadata" . | nindent 2 }}
 rules:
-  {{- include "paddock.leaseRules" . | nindent 2 }}
-  {{- if not .Values.clusterWide }}
-  {{- include "paddock.rules" . | nindent 2 }}
-  {{- end }}
+  {{- .rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -54,4 +55,5 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ include "paddock.name" . }}
-    namespace: {{ .Release.Namespace }}
+    namespace: {{ .root.Release.Namespace }}
+{{- end }}
