@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from paddock.api.base import Diagnosis
 from paddock.api.inferencepool import EngineName, InferencePool, InferencePoolStatus
 from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType
@@ -11,6 +12,7 @@ from paddock.facts import (
     ContainerFact,
     DeploymentFact,
     EngineReport,
+    EventFact,
     LoadedModel,
     PodFact,
     PoolFacts,
@@ -136,3 +138,20 @@ def at_generation(pool: InferencePool, generation: int, **spec: Json) -> Inferen
     whole["spec"] = {**whole["spec"], **spec}
     whole["metadata"]["generation"] = generation
     return InferencePool.model_validate(whole)
+
+
+def with_pod(pod: PodFact, *events: EventFact) -> PoolFacts:
+    """Return the facts of a pool whose one replica is not ready."""
+    return replace(
+        settled(fresh()),
+        pods=(pod,),
+        events=events,
+        deployment=deployment(1, ready=0, available=0),
+        reports={},
+    )
+
+
+def only_cause(facts: PoolFacts) -> Diagnosis:
+    """Return the one cause that is told."""
+    (cause,) = status_of(facts).diagnosis
+    return cause

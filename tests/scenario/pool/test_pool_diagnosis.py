@@ -4,36 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from paddock.api.base import Diagnosis
 from paddock.api.reasons import ConditionType
-from paddock.facts import ContainerFact, EventFact, PodFact, PoolFacts
+from paddock.facts import ContainerFact, EventFact, PodFact
 from support.pools import (
     ENGINE,
     deployment,
     fresh,
     homeless_pod,
+    only_cause,
     ready_pod,
     settled,
     status_of,
     summary,
     waiting_pod,
+    with_pod,
 )
-
-
-def with_pod(pod: PodFact, *events: EventFact) -> PoolFacts:
-    return replace(
-        settled(fresh()),
-        pods=(pod,),
-        events=events,
-        deployment=deployment(1, ready=0, available=0),
-        reports={},
-    )
-
-
-def only_cause(facts: PoolFacts) -> Diagnosis:
-    (cause,) = status_of(facts).diagnosis
-    return cause
-
 
 UNSCHEDULABLE = [
     (
@@ -115,49 +100,6 @@ def test_claim_that_is_not_there_is_the_object_to_look_at() -> None:
 
     assert only_cause(facts).object == "PersistentVolumeClaim/weights"
     assert summary(status_of(facts))["Scheduled"] == "False/ClaimNotFound"
-
-
-IMAGES = [
-    ("InvalidImageName", "couldn't parse image", "is not a valid image name"),
-    ("ErrImageNeverPull", "", "is not on the node and may not be pulled"),
-    (
-        "ErrImagePull",
-        (
-            'rpc error: code = NotFound desc = failed to pull and unpack image "engine:1": '
-            'failed to resolve reference "engine:1": engine:1: not found'
-        ),
-        "does not exist in its registry",
-    ),
-    (
-        "ImagePullBackOff",
-        (
-            'Back-off pulling image "engine:1": ErrImagePull: pull access denied, repository '
-            "does not exist or may require authorization"
-        ),
-        "is refused by its registry, or does not exist there",
-    ),
-    (
-        "ErrImagePull",
-        "dial tcp: lookup registry.example on 10.0.0.1:53: no such host",
-        "cannot be fetched: the registry is not reachable from the node",
-    ),
-    (
-        "ErrImagePull",
-        "no match for platform in manifest: not found",
-        "has no version for the node's processor",
-    ),
-    ("ErrImagePull", "write /var/lib: no space left on device", "does not fit on the node's disk"),
-    ("ImagePullBackOff", 'Back-off pulling image "engine:1"', "cannot be pulled"),
-]
-
-
-@pytest.mark.parametrize(("waiting", "message", "cause"), IMAGES)
-def test_image_that_does_not_come_says_why(waiting: str, message: str, cause: str) -> None:
-    container = replace(ENGINE, waiting_reason=waiting, waiting_message=message)
-    facts = with_pod(waiting_pod(container))
-
-    assert only_cause(facts).cause == f"The image engine:1 {cause}."
-    assert summary(status_of(facts))["Stalled"] == "True/ImagePullFailed"
 
 
 LOAD_LOG = """0.00.001.008 I srv  llama_server: initializing ...
