@@ -271,6 +271,7 @@ def test_what_an_engine_proves_decides_model_verified(loaded: LoadedModel, verdi
 
     assert summary(status)["ModelVerified"] == verdict
     assert summary(status)["Ready"].startswith("False")
+    assert ("Stalled" in summary(status)) == verdict.startswith("False")
 
 
 def test_engine_that_is_ready_but_silent_is_told() -> None:
