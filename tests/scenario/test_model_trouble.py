@@ -9,7 +9,7 @@ import pytest
 
 from paddock.api.localmodel import LocalModel, Progress
 from paddock.api.pull import PullFailure, PullReason, PullReport
-from paddock.facts import EventFact, JobFact, ModelFacts, PodFact, Wait
+from paddock.facts import ClaimFact, EventFact, JobFact, ModelFacts, PodFact, Wait
 from paddock.plan.model import plan_model
 from paddock.settings import Settings
 from support.models import condition, facts_of, job_of, told
@@ -111,3 +111,13 @@ def test_job_that_gets_no_pod_tells_who_refuses_it(message: str, reason: str) ->
     assert [each.object for each in status.diagnosis] == [f"Job/{job.name}"]
     same = told(again := replace(facts, events=events[::-1]), plan_model(again, SETTINGS))
     assert same == status
+
+
+def test_claim_that_the_scheduler_has_not_seen_yet_is_not_called_missing() -> None:
+    message = '0/1 nodes are available: persistentvolumeclaim "tiny-weights" not found.'
+    pod = PodFact(name="pull", uid="u", phase="Pending", unschedulable_message=message)
+    claim = ClaimFact(name="tiny-weights", uid="c", resource_version="1", phase="Pending")
+    subject = model()
+    facts = facts_of(subject, jobs=(trying(subject),), pods=(pod,), claim=claim)
+    assert ready_of(facts) == ("False", "WaitingForPods")
+    assert ready_of(replace(facts, claim=None)) == ("False", "ClaimNotFound")

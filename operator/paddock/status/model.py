@@ -1,6 +1,6 @@
 """The status of a LocalModel: conditions, artifact, progress, diagnosis. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from paddock.api.base import Diagnosis
 from paddock.api.localmodel import Artifact, LocalModel, LocalModelStatus
@@ -130,9 +130,15 @@ def _diagnosis(
         found.append(_pull_failure(facts, plan))
     else:
         for pod in sorted(facts.pods, key=lambda pod: pod.name):
-            found += diagnose_pod(pod, facts.events)
+            found += _news(facts, diagnose_pod(pod, facts.events))
         found += _refused_pods(facts)
     return tuple(found)
+
+
+def _news(facts: ModelFacts, causes: Iterable[Diagnosis]) -> Iterator[Diagnosis]:
+    """Leave out that there is no claim where there is one: the scheduler learns of it late."""
+    there = facts.claim is not None and not facts.claim.deleting
+    return (cause for cause in causes if not (there and cause.reason == Reason.CLAIM_NOT_FOUND))
 
 
 def _refused_pods(facts: ModelFacts) -> Iterator[Diagnosis]:
