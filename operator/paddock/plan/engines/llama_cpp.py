@@ -28,6 +28,11 @@ _REFUSED = {
     "tensor_parallel": "llama.cpp splits by layer; leave tensorParallel out.",
     "gpu_memory_utilization": "llama.cpp takes what its layers need; use gpuLayers.",
 }
+_EMBEDDERS = frozenset(
+    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3",
+     "modern-bert", "eurobert", "gemma-embedding", "llama-embed", "t5encoder"}
+)  # fmt: skip
+"""Architectures (src/llama-arch.cpp) that cannot generate: the server must be told to embed."""
 DEFAULT_CONTEXT = 8192
 """Per request, where nobody asks: models made for 131072 tokens would need tens of GiB of cache."""
 _CACHE_TYPES = frozenset({"f16", "bf16", "q8_0", "q4_0"})
@@ -77,13 +82,19 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         (only,) = models
         own = {**options, **_model_options(pool, only), "alias": only.served_as}
         own["model"] = _path(only)
-        return EngineRun(args=(*common, *_flags(own)), env=_ENV)
+        embedding = ("--embeddings",) if _only_embeds(only) else ()
+        return EngineRun(args=(*common, *_flags(own), *embedding), env=_ENV)
     sections = [_section(pool, model) for model in models]
     return EngineRun(
         args=(*common, "--models-preset", f"{CONFIG_PATH}/{PRESET}", *_flags(options)),
         env=_ENV,
         files={PRESET: "\n".join(sections)},
     )
+
+
+def _only_embeds(model: PooledModel) -> bool:
+    artifact = model.model.status.artifact
+    return artifact is not None and artifact.architecture in _EMBEDDERS
 
 
 def _path(model: PooledModel) -> str:
@@ -135,6 +146,8 @@ def _flags(options: dict[str, str]) -> tuple[str, ...]:
 
 def _section(pool: InferencePool, model: PooledModel) -> str:
     lines = {**_model_options(pool, model), "model": _path(model)}
+    if _only_embeds(model):
+        lines["embeddings"] = "true"
     if model.preload:
         lines["load-on-startup"] = "true"
     body = "".join(f"{name} = {value}\n" for name, value in sorted(lines.items()))

@@ -1,0 +1,95 @@
+"""Models that only embed, and models of unlike contexts side by side, in the real engines."""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from paddock import names
+from paddock.api.inferencepool import EngineName
+from paddock.facts import LoadedModel
+from paddock.observe.engines import ExpectedModel, probe_engine
+from paddock.plan.engines.llama_cpp import PROFILE as LLAMA_CPP
+from paddock.plan.engines.ollama import PROFILE as OLLAMA
+from paddock.plan.engines.profile import PooledModel, Profile
+from paddock.puller.fetch import StoredFile
+from paddock.puller.gguf import read_header
+from paddock.puller.ollama_manifest import build_manifest
+from paddock.puller.store import Entry, Store
+from support.engine_servers import serving
+from support.stores import add_tiny_model, pool_of, ready_model
+from support.tiny_bert import write_tiny_bert
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    tmp_path.chmod(0o755)
+    (tmp_path / "store").mkdir()
+    return Store(tmp_path / "store")
+
+
+def embedder(store: Store) -> PooledModel:
+    """Write a model that only embeds into the store, as the puller would."""
+    weights = write_tiny_bert(store.partial / "bert")
+    digest, size = (
+        f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}",
+        weights.stat().st_size,
+    )
+    with weights.open("rb") as stream:
+        header = read_header(stream, size)
+    store.commit(weights, digest)
+    stored = StoredFile("bert.gguf", digest, size, header)
+    manifest, digests = build_manifest(partial(store.add_bytes, "bert"), stored, None)
+    store.write_manifest("bert", "latest", manifest)
+    store.write_view("bert", [Entry("bert.gguf", digest, size)], {"blobs": list(digests)})
+    model = ready_model(
+        "bert", digest, size=size, architecture=header.architecture,
+        contextLength=header.context_length,
+    )  # fmt: skip
+    return PooledModel("bert", model, names.STORE_PATH, preload=True, context_length=None)
+
+
+def generator(store: Store, name: str, context: int, seed: int) -> PooledModel:
+    model = add_tiny_model(store, name, seed=seed)
+    return PooledModel(name, model, names.STORE_PATH, preload=True, context_length=context)
+
+
+@pytest.mark.parametrize("profile", [LLAMA_CPP, OLLAMA], ids=lambda each: each.name)
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside-a-generator"])
+async def test_model_that_only_embeds_proves_itself_with_an_embedding(
+    profile: Profile, store: Store, tmp_path: Path, *, beside: bool
+) -> None:
+    models = (embedder(store), *((generator(store, "alpha", 256, 1),) if beside else ()))
+    pool = pool_of(profile.name, *(model.served_as for model in models))
+    run = profile.run(pool, models)
+    expected = [ExpectedModel(each.served_as, each.digest, generate=True) for each in models]
+    with serving(profile, run, tmp_path / "pod", {"/store": store.root}) as served:
+        async with httpx.AsyncClient(timeout=30) as client:
+            report = await probe_engine(client, profile.name, served.url, "pod-a", expected)
+
+    assert report.models == tuple(
+        LoadedModel(each.served_as, each.digest, loaded=True, generated=True) for each in models
+    )
+
+
+async def test_models_of_one_router_have_each_their_own_context(
+    store: Store, tmp_path: Path
+) -> None:
+    models = (generator(store, "short", 256, 1), generator(store, "long", 1024, 2))
+    run = LLAMA_CPP.run(pool_of(EngineName.LLAMA_CPP, "short", "long"), models)
+    expected = [ExpectedModel(each.served_as, each.digest, generate=True) for each in models]
+    with serving(LLAMA_CPP, run, tmp_path / "pod", {"/store": store.root}) as served:
+        async with httpx.AsyncClient(timeout=30) as client:
+            await probe_engine(client, EngineName.LLAMA_CPP, served.url, "pod-a", expected)
+            contexts = {
+                each.served_as: (
+                    await client.get(f"{served.url}/props?model={each.served_as}")
+                ).json()["default_generation_settings"]["n_ctx"]
+                for each in models
+            }
+
+    assert contexts == {"short": 256, "long": 1024}
