@@ -101,12 +101,12 @@ def _range(asked: str, size: int) -> tuple[int, int]:
 
 
 @contextmanager
-def serving(site: Site) -> Iterator[Site]:
-    """Serve a site on a free loopback port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
+def serving(site: Site, address: str = "127.0.0.1") -> Iterator[Site]:
+    """Serve a site on a free port."""
+    server = ThreadingHTTPServer((address, 0), type("Handler", (_Handler,), {"site": site}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    site.url = f"http://127.0.0.1:{server.server_address[1]}"
+    site.url = f"http://{address}:{server.server_address[1]}"
     try:
         yield site
     finally:
