@@ -134,7 +134,11 @@ COMPONENTS = {
 
 def ensure(names: Iterable[str], report: Progress) -> dict[str, Path]:
     """Return the folder of each component's binaries, building what is missing, in this order."""
-    components = [COMPONENTS[name] for name in names]
+    return ensure_all([COMPONENTS[name] for name in names], report)
+
+
+def ensure_all(components: Sequence[Component], report: Progress) -> dict[str, Path]:
+    """Do the same for components that are not ours: servers that tests need."""
     missing = [component for component in components if not _final(component).exists()]
     _refuse_a_full_disk(missing)
     for done, component in enumerate(missing):
