@@ -76,7 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if partial else 200)
         if partial:
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
-        self.send_header("ETag", etag)
+        if etag:
+            self.send_header("ETag", etag)
         self.send_header("Content-Length", str(last - first + 1))
         self._body(path, first, body)
         if len(body) <= last - first:

@@ -216,4 +216,5 @@ def _registry_login(web: Web, url: str, repository: str) -> dict[str, str]:
 def _resolve_bucket(source: BucketSource, plan: PullPlan) -> Resolved:
     from paddock.puller.buckets import signed_url  # noqa: PLC0415 - obstore is large
 
-    return Resolved([RemoteFile(source.file, signed_url(source), plan.digest)])
+    url = signed_url(source)
+    return Resolved([RemoteFile(source.file, url, plan.digest, identity=plan.source)])
