@@ -25,6 +25,7 @@ from paddock.routes import index_of
 from paddock.settings import Settings
 from paddock.supervisor import Supervisor
 from paddock.telemetry import catalog
+from paddock.telemetry.engines import EngineMeasures
 from paddock.telemetry.exposition import exposition
 from paddock.telemetry.objects import ObjectMeasures
 from paddock.telemetry.otlp import exporting
@@ -62,6 +63,7 @@ class Operator:
             clock, first=delays.supervisor_first, limit=delays.supervisor_limit
         )
         self.lease = Lease(cluster, clock, settings)
+        self.engines = EngineMeasures(registry, self.cache)
         gate.lease = self.lease
         self._measure()
 
@@ -158,6 +160,7 @@ class Operator:
             has_led = True
             self.resync.wake_all()
             passes = asyncio.create_task(self.passes.run(self.settings.concurrency))
+            asking = asyncio.create_task(self.engines.run(self.settings.delays.engine_metrics))
             lost = asyncio.create_task(self.lease.lost.wait())
             try:
                 await asyncio.wait({passes, lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +168,7 @@ class Operator:
                     passes.result()
             finally:
                 lost.cancel()
+                asking.cancel()
                 passes.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await passes

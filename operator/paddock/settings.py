@@ -57,6 +57,7 @@ class Delays:
     """As long as fewer replicas must have been enough before some are taken away."""
     pull_retry: float = 60.0
     upstream_check: float = 86_400.0
+    engine_metrics: float = 15.0
     supervisor_first: float = 1.0
     supervisor_limit: float = 30.0
     shutdown: float = 10.0

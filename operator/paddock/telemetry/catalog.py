@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from paddock import kinds
+from paddock.api.inferencepool import EngineName
 
 OTHER = "other"
 """Stands for every value of a closed label that is not in its set."""
@@ -123,6 +124,39 @@ DROPPED = Metric(
     "Spans, exports of metrics and series that were given up.",
     {"signal": frozenset({"spans", "metrics", "series"})},
 )
+ENGINES = frozenset(each.value for each in EngineName)
+_ENGINE_LABELS = {
+    "namespace": NAMES,
+    "pool": NAMES,
+    "model": NAMES,
+    "engine": ENGINES,
+    "pod": NAMES,
+}
+_MOST_MODELS = 10_000
+ENGINE_LOADED = Metric(
+    "paddock.engine.model.loaded",
+    MetricKind.GAUGE,
+    "{model}",
+    "1 where the engine has the model loaded, else 0.",
+    _ENGINE_LABELS,
+    limit=_MOST_MODELS,
+)
+ENGINE_MEMORY = Metric(
+    "paddock.engine.model.memory",
+    MetricKind.GAUGE,
+    "By",
+    "Memory of a loaded model, GPU's and other; Ollama only.",
+    _ENGINE_LABELS,
+    limit=_MOST_MODELS,
+)
+ENGINE_GPU_MEMORY = Metric(
+    "paddock.engine.model.gpu_memory",
+    MetricKind.GAUGE,
+    "By",
+    "The part of it that is a GPU's; Ollama only.",
+    _ENGINE_LABELS,
+    limit=_MOST_MODELS,
+)
 
 OPERATOR = (
     QUEUE_DEPTH,
@@ -137,4 +171,7 @@ OPERATOR = (
     PULL_SIZE,
     READY_DURATION,
     DROPPED,
+    ENGINE_LOADED,
+    ENGINE_MEMORY,
+    ENGINE_GPU_MEMORY,
 )
