@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from paddock.__main__ import COMMANDS
 from paddock.api.crds import build_inference_pool_crd, build_local_model_crd
 from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.api.reasons import ConditionType, Reason
+from paddock.cli.exits import Exit
 from paddock.plan.engines.registry import PROFILES
 from paddock.status.summary import STALLING
 from support.pages import DOCS, ROOT, table_fields, table_rows
@@ -103,3 +105,12 @@ def test_committed_crds_are_what_the_pages_were_held_to() -> None:
         plural = f"{page.removesuffix('.md')}s"
         committed = yaml.safe_load((ROOT / "crds" / f"paddock.dev_{plural}.yaml").read_text())
         assert committed == build()
+
+
+def test_command_line_page_has_every_command_and_every_exit_code() -> None:
+    page = DOCS / "cli.md"
+    told = " ".join(row[0] for row in table_rows(page, "Command line"))
+    for_people = set(COMMANDS) - {"operator", "crds", "charts"}
+    assert {name for name in for_people if f"`paddock {name}" not in told} == set()
+    codes = {int(row[0]) for row in table_rows(page, "Exit codes")}
+    assert codes == {int(each) for each in Exit}
