@@ -19,7 +19,7 @@ def pull(target: Target, asked: Asked) -> None:
     """Pull a model into a volume, and show how far it is.
 
     SOURCE is hf://ORG/REPO[/FILE][@REVISION], ollama://NAME[:TAG], https://..., s3://BUCKET/KEY,
-    gs://BUCKET/KEY or oci://REGISTRY/NAME[:TAG|@DIGEST].
+    gs://BUCKET/KEY, oci://REGISTRY/NAME[:TAG|@DIGEST] or pvc://CLAIM/PATH.
     """
     if asked.dry_run:
         show_objects([build_model(asked.wish(target.namespace))], asked.form)

@@ -35,7 +35,7 @@ def run(
     """Pull a model and serve it, then say where it answers.
 
     SOURCE is hf://ORG/REPO[/FILE][@REVISION], ollama://NAME[:TAG], https://..., s3://BUCKET/KEY,
-    gs://BUCKET/KEY or oci://REGISTRY/NAME[:TAG|@DIGEST].
+    gs://BUCKET/KEY, oci://REGISTRY/NAME[:TAG|@DIGEST] or pvc://CLAIM/PATH.
     """
 
     def wish(namespace: str | None) -> Wish:

@@ -83,7 +83,7 @@ def models_of(page_blocks: list[Block]) -> dict[str, LocalModel]:
             whole = {**each, "metadata": {**METADATA, **each["metadata"]}}  # type: ignore[dict-item]  # YAML
             spec = LocalModel.model_validate(whole).spec
             parse_source(spec.source)
-            is_gguf = "gguf" in spec.source.lower() or spec.source.startswith("ollama")
+            is_gguf = "gguf" in spec.source.lower() or spec.source.startswith("ollama://")
             kind = "gguf" if is_gguf else "safetensors"
             name = str(whole["metadata"]["name"])  # type: ignore[index]  # YAML
             ready = ready_model(name, DIGEST, claim=None, format=kind)
