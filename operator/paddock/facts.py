@@ -226,6 +226,46 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayState:
+    """What a namespace's gateway does for its pools, as its own pass found last."""
+
+    ready: bool
+    reason: Reason
+    message: str
+    routes: frozenset[tuple[str, str]] = frozenset()
+    """Pools' uids and served names that every running Envoy has taken, with pods behind them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyReport:
+    """What one Envoy says of itself."""
+
+    versions: frozenset[str] = frozenset()
+    """Of the files it runs: one, unless it is between two."""
+    reached: frozenset[str] = frozenset()
+    """Clusters in which it has found a pod that is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    """Everything one pass over a namespace's gateway may decide on."""
+
+    namespace: str
+    now: datetime
+    pools: tuple[InferencePool, ...] = ()
+    models: Mapping[str, LocalModel] = field(default_factory=dict)
+    children: Children = Children()
+    pods: tuple[PodFact, ...] = ()
+    reports: Mapping[str, EnvoyReport] = field(default_factory=dict)
+    """By pod uid; absent where an Envoy did not answer."""
+    nudges: Mapping[str, str] = field(default_factory=dict)
+    """The annotation by which a pod's files were last refreshed, by pod uid."""
+    refusal: str | None = None
+    """Envoy's own words on the configuration that is wanted, where it refuses it."""
+    events: tuple[EventFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolFacts:
     """Everything one pass over an InferencePool may decide on."""
 
@@ -244,6 +284,7 @@ class PoolFacts:
     demand: Mapping[str, PodDemand] = field(default_factory=dict)
     """By pod uid, of pools that scale; an engine that did not say is absent."""
     history: DemandHistory | None = None
+    gateway: GatewayState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,12 +331,16 @@ class Refusal:
 class Done:
     """Nothing to wait for but the next event."""
 
+    wake: tuple[Key, ...] = ()
+    """Passes that this one made news for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Look again after this many seconds, though nothing failed."""
 
     seconds: float
+    wake: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +348,7 @@ class Blocked:
     """A write was refused; look again with back-off."""
 
     refusals: tuple[Refusal, ...]
+    wake: tuple[Key, ...] = ()
 
 
 Outcome: TypeAlias = Done | Wait | Blocked

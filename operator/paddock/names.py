@@ -40,11 +40,20 @@ HEALTH_PORT = 8081
 
 POOL_HEADER = "x-paddock-pool"
 """NAMESPACE/NAME of the pool a request is for, as the gateway tells the activator."""
-GATEWAY = "paddock-gateway"
-"""A namespace's front door: Deployment, Service and ConfigMap."""
 ACTIVATOR = "paddock-activator"
 """Deployment, Service and account of the activator, in the operator's namespace."""
 ACTIVATOR_PORT = 8080
+GATEWAY = "paddock-gateway"
+"""Name of a namespace's one front door: Deployment, Service, ConfigMap, NetworkPolicy."""
+GATEWAY_COMPONENT = "gateway"
+GATEWAYS = "gateways"
+"""The plural under which passes know a namespace's gateway; no resource of the apiserver."""
+GATEWAY_PORT = 8080
+GATEWAY_STATUS_PORT = 9901
+GATEWAY_ADMIN_PORT = 9902
+GATEWAY_CONFIG_PATH = "/etc/paddock"
+CONFIG_ANNOTATION = f"{GROUP}/config"
+NUDGE_ANNOTATION = f"{GROUP}/refresh"
 
 STORE_PATH = "/store"
 CLAIMS_PATH = "/claims"
@@ -98,3 +107,13 @@ def free_job_name(model: str, uid: str) -> str:
 def pool_child_name(pool: str) -> str:
     """Name a pool's Deployment, Service, ConfigMap, PodDisruptionBudget and NetworkPolicy."""
     return fitted_name(pool)
+
+
+def gateway_owner(namespace: str) -> str:
+    """Return what a gateway's children bear for an owner's uid: many pools own them together."""
+    return f"gateway-{short_hash(namespace)}"
+
+
+def gateway_host(namespace: str) -> str:
+    """Return the host of a namespace's gateway, inside the cluster."""
+    return f"{GATEWAY}.{namespace}.svc"

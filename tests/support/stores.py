@@ -42,6 +42,7 @@ def add_tiny_model(
         digest,
         size=size,
         claim=claim,
+        architecture="llama",
         contextLength=header.context_length,
         cacheValuesPerToken=header.cache_values_per_token,
     )
@@ -92,3 +93,9 @@ def pool_of(engine: EngineName, /, *models: str, **spec: Json) -> InferencePool:
             },
         }
     )
+
+
+def renamed(pool: InferencePool, name: str) -> InferencePool:
+    """Return the pool under another name."""
+    metadata = pool.metadata.model_copy(update={"name": name, "uid": f"uid-{name}"})
+    return pool.model_copy(update={"metadata": metadata})

@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -97,23 +98,20 @@ class World:
         return self.condition(kind, name, type_)[2]
 
     def chat(self, pool: str, model: str) -> Manifest:
-        """Ask a pool's Service for a short answer, as a user on this machine would."""
-        address = self.cluster.kubectl(
-            "-n", self.namespace, "get", "service", pool, "-o", "jsonpath={.spec.clusterIP}"
-        )
-        body = {
-            "model": model,
-            "max_tokens": 4,
-            "messages": [{"role": "user", "content": "hello"}],
-        }
-        request = urllib.request.Request(
-            f"http://{address}/v1/chat/completions",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - a ClusterIP of our own cluster
-            said: Manifest = json.load(answer)
-        return said
+        """Ask a ready pod of a pool for a short answer, past the gateway."""
+        ready = "jsonpath={.subsets[0].addresses[0].ip}"
+        address = self.cluster.kubectl("-n", self.namespace, "get", "endpoints", pool, "-o", ready)
+        return _asked(f"http://{address}:8080", model)
+
+    @property
+    def gateway(self) -> str:
+        """Return the URL of the namespace's gateway, as a user on this machine reaches it."""
+        where = ("service", "paddock-gateway", "-o", "jsonpath={.spec.clusterIP}")
+        return f"http://{self.cluster.kubectl('-n', self.namespace, 'get', *where)}"
+
+    def ask(self, model: str) -> Manifest:
+        """Ask the gateway for a short answer."""
+        return _asked(self.gateway, model)
 
     def operator_writes(self) -> list[AuditRecord]:
         """Return the operator's mutating requests in this namespace, oldest first."""
@@ -124,6 +122,21 @@ class World:
             and record.namespace == self.namespace
             and record.verb in ("create", "update", "patch", "delete", "deletecollection")
         ]
+
+
+def _asked(url: str, model: str) -> Manifest:
+    body = {"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "hello"}]}
+    request = urllib.request.Request(  # noqa: S310 - our own cluster
+        f"{url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own cluster
+            said: Manifest = json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise AssertionError(f"{error.code}: {error.read().decode()}") from None
+    return said
 
 
 OPERATOR = "system:serviceaccount:paddock-system:paddock-operator"
@@ -140,9 +153,10 @@ def local_model(name: str, source: str, **spec: Any) -> Manifest:
 
 def inference_pool(name: str, engine: str, *models: str, **spec: Any) -> Manifest:
     own = {"name": engine, **spec.pop("departs", {})}
+    listed = spec.pop("models", [{"name": model} for model in models])
     return {
         "apiVersion": "paddock.dev/v1alpha1",
         "kind": "InferencePool",
         "metadata": {"name": name},
-        "spec": {"engine": own, "models": [{"name": model} for model in models], **spec},
+        "spec": {"engine": own, "models": listed, **spec},
     }

@@ -14,6 +14,7 @@ LAYERS = (
     {"handlers", "health", "resync", "supervisor"},
     {"queue", "passes", "lease", "routes"},
     {"reconcile"},
+    {"gateways"},
     {"apply", "observe", "telemetry"},
     {"kube"},
     {"plan", "status"},

@@ -29,6 +29,10 @@
 {{- with .Values.telemetry.otlpEndpoint }}
 - {{ printf "--otlp-endpoint=%v" . | quote }}
 {{- end }}
+{{- with .Values.envoyImage }}
+- {{ printf "--envoy-image=%v" . | quote }}
+{{- end }}
+- {{ printf "--cluster-domain=%v" .Values.clusterDomain | quote }}
 - {{ printf "--gpu-type-label=%v" .Values.gpuTypeLabel | quote }}
 - {{ printf "--writes-per-second=%v" .Values.writesPerSecond | quote }}
 {{- end }}

@@ -33,7 +33,7 @@ apiserver's audit log. Nothing here is a Secret, and no claim can be deleted. */
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [get, list, create, patch]

@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     FITS = "Fits"
     ENGINES_READY = "EnginesReady"
     MODEL_VERIFIED = "ModelVerified"
+    GATEWAY_READY = "GatewayReady"
 
 
 class Reason(StrEnum):
@@ -87,6 +88,8 @@ class Reason(StrEnum):
     NO_ANSWER = "NoAnswer"
     DOES_NOT_FIT = "DoesNotFit"
     NOT_ESTIMATED = "NotEstimated"
+    # the gateway
+    GATEWAY_CONFIG_REFUSED = "GatewayConfigRefused"
     # the cluster
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_SECURITY = "PodSecurity"

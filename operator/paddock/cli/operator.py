@@ -19,6 +19,8 @@ from paddock.telemetry.logs import configure
 @click.option("--ollama-image", help="Replaces Ollama's official image.")
 @click.option("--llama-cpp-image", help="Replaces llama.cpp's official image.")
 @click.option("--vllm-image", help="Replaces vLLM's official image.")
+@click.option("--envoy-image", help="Replaces Envoy's official image.")
+@click.option("--cluster-domain", default=Settings().cluster_domain, show_default=True)
 @click.option("--allow-host", multiple=True, help="Only these hosts may be pulled from.")
 @click.option("--allow-cidr", multiple=True, help="A private range that may be pulled from.")
 @click.option("--allow-http", is_flag=True, help="Pulls may use plain http.")
@@ -41,6 +43,8 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     ollama_image: str | None,
     llama_cpp_image: str | None,
     vllm_image: str | None,
+    envoy_image: str | None,
+    cluster_domain: str,
     allow_host: tuple[str, ...],
     allow_cidr: tuple[str, ...],
     allow_http: bool,
@@ -58,6 +62,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
         operator_namespace=operator_namespace,
         identity=f"{socket.gethostname()}_{os.getpid()}",
         gpu_type_label=gpu_type_label,
+        cluster_domain=cluster_domain,
         health_port=health_port,
         writes_per_second=writes_per_second,
         otlp_endpoint=otlp_endpoint,
@@ -73,6 +78,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
             ollama=ollama_image,
             llama_cpp=llama_cpp_image,
             vllm=vllm_image,
+            envoy=envoy_image,
         ),
     )
     asyncio.run(run_operator(settings, kubeconfig))

@@ -8,6 +8,7 @@ from typing import Self
 import click
 from rich.console import Console
 
+from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.local.choose import Machine, Place, choose, look
 from paddock.local.cluster import EmbeddedCluster
@@ -18,10 +19,10 @@ from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
 from paddock.local.sample_model import HUB_SAMPLE, Sample, choose_sample
 from paddock.local.trial import (
-    Answering,
     Installed,
     apply_sample,
     assembled,
+    gateway_address,
     install_operator,
     serve_sample,
     wait_for_model,
@@ -111,10 +112,9 @@ def _embedded(
     if sample.terms:
         report.step(sample.name, sample.terms)
     place = serve_sample(cluster, sample)
-    answering = _answering(cluster, sample.name, place, engines, report)
+    _serve_sample(cluster, sample.name, place, engines, report)
     lines = [f"{sample.name} answers:", ""]
-    for each in answering:
-        lines += [f"  # {each.engine}", f"  {_curl(f'http://{each.address}', sample.name)}", ""]
+    lines += _curls(f"http://{gateway_address(cluster)}", sample.name, engines)
     lines += [f"  export KUBECONFIG={cluster.kubeconfig}", "  kubectl get lmodel,ipool", ""]
     return [*lines, "`paddock down` ends it and leaves nothing behind."]
 
@@ -133,33 +133,31 @@ def _serve(
     source: str | None,
     report: Progress,
 ) -> list[str]:
-    """Install into a cluster whose nodes reach the registries, and say how to reach its pools."""
+    """Install into a cluster whose nodes reach the registries, and say how to reach its gateway."""
     install_operator(cluster, installed, report)
     sample = Sample("model", source=source) if source else HUB_SAMPLE
-    answering = _answering(cluster, sample.name, str(sample.source), engines, report)
-    lines = [f"{sample.name} answers:", ""]
-    for each in answering:
-        forward = f"kubectl -n default port-forward service/{each.service} {_LOCAL_PORT}:80"
-        lines += [
-            f"  # {each.engine}",
-            f"  {forward} &",
-            f"  {_curl(f'http://127.0.0.1:{_LOCAL_PORT}', sample.name)}",
-            "",
-        ]
-    return lines
+    _serve_sample(cluster, sample.name, str(sample.source), engines, report)
+    forward = f"kubectl -n default port-forward service/{names.GATEWAY} {_LOCAL_PORT}:80"
+    lines = [f"{sample.name} answers:", "", f"  {forward} &"]
+    return [*lines, *_curls(f"http://127.0.0.1:{_LOCAL_PORT}", sample.name, engines)]
 
 
-def _answering(
+def _serve_sample(
     cluster: Target, name: str, source: str, engines: tuple[EngineName, ...], report: Progress
-) -> list[Answering]:
+) -> None:
     apply_sample(cluster, name, source, engines)
     wait_for_model(cluster, name, report)
-    return [wait_for_pool(cluster, engine, report) for engine in engines]
+    for engine in engines:
+        wait_for_pool(cluster, engine, report)
 
 
-def _curl(url: str, model: str) -> str:
+def _curls(url: str, model: str, engines: tuple[EngineName, ...]) -> list[str]:
+    """Return one line for each API that the gateway speaks, over whatever engines there are."""
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
-    return f"curl {url}/v1/chat/completions -d '{body}'"
+    lines = ["  # OpenAI", f"  curl {url}/v1/chat/completions -d '{body}'", ""]
+    if EngineName.OLLAMA in engines:
+        lines += ["  # Ollama", f"  curl {url}/api/chat -d '{body}'", ""]
+    return lines
 
 
 @click.command("down")

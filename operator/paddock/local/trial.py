@@ -19,6 +19,7 @@ from paddock.local.cluster import EmbeddedCluster
 from paddock.local.context import TRIAL, full_name
 from paddock.local.images.recipes import (
     Built,
+    envoy_image,
     llama_cpp_image,
     ollama_image,
     operator_image,
@@ -37,15 +38,6 @@ _POLL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
-    """A pool that is Ready: its Service and that one's address inside the cluster."""
-
-    service: str
-    engine: EngineName
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
 class Installed:
     """The operator's image, which is the pull Jobs' too, and what else it is started with."""
 
@@ -58,7 +50,9 @@ def assembled(
 ) -> Installed:
     """Load the images that the engines need into the embedded node, each assembled here."""
     operator = _loaded(cluster, operator_image(report))
-    arguments = ["--allow-http", "--allow-cidr", f"{cluster.addresses.host}/32"]
+    envoy = _loaded(cluster, envoy_image(report))
+    arguments = ["--allow-http", "--allow-cidr", f"{cluster.addresses.host}/32",
+                 "--envoy-image", envoy.name]  # fmt: skip
     for engine, flag, image in (
         (EngineName.LLAMA_CPP, "--llama-cpp-image", llama_cpp_image),
         (EngineName.OLLAMA, "--ollama-image", ollama_image),
@@ -148,24 +142,25 @@ def wait_for_model(cluster: Target, name: str, report: Progress) -> None:
             said = words
 
 
-def wait_for_pool(cluster: Target, engine: EngineName, report: Progress) -> Answering:
-    """Show the pool's condition until it is Ready, and return where it answers."""
+def wait_for_pool(cluster: Target, engine: EngineName, report: Progress) -> None:
+    """Show the pool's condition until it is Ready."""
     name, said = POOL_NAMES[engine], ""
     for pool in _polled(cluster, "inferencepool", name):
         parsed = InferencePool.model_validate(pool)
         ready = {each.type: each for each in parsed.status.conditions}
         if "Ready" in ready and ready["Ready"].status == "True":
             report.step(name, "ready, its model verified")
-            break
+            return
         words = ready["Ready"].message if "Ready" in ready else "waiting for the operator"
         if words != said:
             report.step(name, words)
             said = words
-    service = names.pool_child_name(name)
-    address = cluster.kubectl(
-        "-n", "default", "get", "service", service, "-o", "jsonpath={.spec.clusterIP}"
-    )
-    return Answering(service, engine, address)
+
+
+def gateway_address(cluster: Target) -> str:
+    """Return the address of the gateway that serves the sample, inside the cluster."""
+    where = ("service", names.GATEWAY, "-o", "jsonpath={.spec.clusterIP}")
+    return cluster.kubectl("-n", "default", "get", *where)
 
 
 def _polled(cluster: Target, kind: str, name: str) -> Iterator[Manifest]:

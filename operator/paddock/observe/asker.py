@@ -24,9 +24,9 @@ class Asker:
     def __init__(self, client: httpx.AsyncClient, base_url: str) -> None:
         self._client, self._base = client, base_url
 
-    async def get(self, path: str) -> Json:
-        """Return the answer to a GET."""
-        return await self._answer("GET", path, None)
+    async def get(self, path: str, *, seconds: float | None = None) -> Json:
+        """Return the answer to a GET, which may take so long; else what the client allows."""
+        return await self._answer("GET", path, None, seconds)
 
     async def post(
         self, path: str, body: Mapping[str, Json], *, seconds: float | None = None

@@ -1,4 +1,7 @@
-"""The Service of a pool: one address for its ready engines. Pure."""
+"""The Service of a pool: the addresses of its ready engines, each of its own. Pure.
+
+Headless, so that the gateway balances over pods, and finds them by DNS with the operator gone.
+"""
 
 from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
@@ -19,11 +22,12 @@ def build_service(pool: InferencePool) -> Manifest:
             "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
         },
         "spec": {
+            "clusterIP": "None",
             "selector": selector(pool),
             "ports": [
                 {
                     "name": names.ENGINE_PORT_NAME,
-                    "port": 80,
+                    "port": names.ENGINE_PORT,
                     "targetPort": names.ENGINE_PORT_NAME,
                     "protocol": "TCP",
                 }

@@ -15,6 +15,7 @@ from paddock.plan.deployment import selector
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.pool import PoolPlan, live_pods
 from paddock.status.conditions import Verdict, false, merge, true, unknown
+from paddock.status.gateway import gateway_verdict
 from paddock.status.pool_diagnosis import diagnose_pool, is_other_model, stalled_cause
 from paddock.status.scaling import status_of_scaling
 from paddock.status.summary import summarise
@@ -98,12 +99,14 @@ def _verdicts(view: _View) -> tuple[Verdict, ...]:
     accepted, models = _accepted(view.plan), _models_ready(view)
     scheduled, fits = _scheduled(view), _fits(view.plan)
     engines, verified = _engines_ready(view), _model_verified(view)
-    required = [accepted, models, scheduled, engines, verified]
+    gateway = gateway_verdict(view.facts)
+    required = [accepted, models, scheduled, engines, verified, gateway]
     if fits.status == "False" and engines.status != "True":
         required.append(fits)
     zero = view.plan.replicas == 0
     good = "The pool is scaled to zero." if zero else "Every replica serves what is declared."
-    return (*summarise(required, good), accepted, models, scheduled, fits, engines, verified)
+    said = (accepted, models, scheduled, fits, engines, verified, gateway)
+    return (*summarise(required, good), *said)
 
 
 def _accepted(plan: PoolPlan) -> Verdict:
@@ -234,8 +237,7 @@ def _pod_verified(view: _View, pod: PodFact) -> Verdict | None:
 
 
 def _endpoint(facts: PoolFacts) -> Endpoint:
-    metadata = facts.pool.metadata
-    host = f"http://{names.pool_child_name(metadata.name)}.{metadata.namespace}.svc"
+    host = f"http://{names.gateway_host(facts.pool.metadata.namespace)}"
     is_ollama = facts.pool.spec.engine.name == EngineName.OLLAMA
     return Endpoint(openai=f"{host}/v1", ollama=host if is_ollama else None)
 

@@ -40,6 +40,7 @@ def test_new_pool_reconciles_while_its_replicas_are_made() -> None:
         "Fits": "True/Fits",
         "EnginesReady": "False/WaitingForPods",
         "ModelVerified": "Unknown/NotChecked",
+        "GatewayReady": "True/Ready",
     }
 
 
@@ -55,11 +56,12 @@ def test_settled_pool_is_ready_and_says_who_serves_what_where() -> None:
         "Fits": "True/Fits",
         "EnginesReady": "True/Ready",
         "ModelVerified": "True/ModelAnswered",
+        "GatewayReady": "True/Ready",
     }
     assert (status.replicas, status.ready_replicas, status.diagnosis) == (2, 2, ())
     assert status.selector == "app.kubernetes.io/component=engine,paddock.dev/pool=chat"
     assert status.endpoint is not None
-    assert status.endpoint.openai == "http://chat.team.svc/v1"
+    assert status.endpoint.openai == "http://paddock-gateway.team.svc/v1"
     assert status.models == (
         ServedModel(
             name="alpha", served_as="alpha", digest=DIGEST, state="Loaded",
@@ -72,7 +74,7 @@ def test_ollama_pool_also_names_the_base_of_ollamas_own_routes() -> None:
     endpoint = status_of(settled(fresh(EngineName.OLLAMA))).endpoint
 
     assert endpoint is not None
-    assert endpoint.ollama == "http://chat.team.svc"
+    assert endpoint.ollama == "http://paddock-gateway.team.svc"
 
 
 def test_same_facts_give_the_same_status_and_keep_transition_times() -> None:

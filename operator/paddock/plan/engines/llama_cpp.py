@@ -10,6 +10,7 @@ from paddock.api.inferencepool import EngineName, Hardware, InferencePool, PoolM
 from paddock.plan.engines.profile import (
     CONFIG_PATH,
     DEVICE_VARIABLES,
+    OPENAI_PATHS,
     EngineRun,
     PooledModel,
     Profile,
@@ -170,5 +171,6 @@ PROFILE = Profile(
     refuse=refuse,
     run=run,
     tokens=tokens,
+    paths=OPENAI_PATHS | {"/v1/rerank"},
     models_at_once=4,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.plan.engines.profile import (
     DEVICE_VARIABLES,
+    OPENAI_PATHS,
     EngineRun,
     PooledModel,
     Profile,
@@ -100,6 +101,7 @@ PROFILE = Profile(
     refuse=refuse,
     run=run,
     tokens=tokens,
+    paths=OPENAI_PATHS | {"/api/generate", "/api/chat", "/api/embed", "/api/embeddings"},
     models_at_once=3,
     loads_at_start=False,
     in_flight=1,

@@ -17,6 +17,11 @@ DEVICE_VARIABLES = frozenset(
 )  # fmt: skip
 """Choose among the devices a pod was given. NVIDIA_VISIBLE_DEVICES is not one: it takes others'."""
 
+OPENAI_PATHS = frozenset(
+    {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"}
+)
+"""Inference routes of OpenAI's that every engine has."""
+
 
 @dataclass(frozen=True, slots=True)
 class PooledModel:
@@ -111,6 +116,8 @@ class Profile:
     run: Callable[[InferencePool, tuple[PooledModel, ...]], EngineRun]
     tokens: Callable[[InferencePool, PooledModel, int], int | None]
     """Context tokens of all requests at once, given the GPUs; None where the engine chooses."""
+    paths: frozenset[str] = OPENAI_PATHS
+    """Inference routes that this engine has, all POST with the model's name in a JSON body."""
     models_at_once: int = 1
     """How many models are held in memory at the same time."""
     loads_at_start: bool = True

@@ -11,6 +11,7 @@ from paddock import names
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
 from paddock.plan.engines.profile import (
     DEVICE_VARIABLES,
+    OPENAI_PATHS,
     EngineRun,
     PooledModel,
     Profile,
@@ -147,6 +148,7 @@ PROFILE = Profile(
     refuse=refuse,
     run=run,
     tokens=tokens,
+    paths=OPENAI_PATHS | {"/v1/rerank"},
     joins_flags=True,
     in_flight=32,
     start_seconds=900,

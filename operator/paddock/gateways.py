@@ -1,0 +1,109 @@
+"""The conductor of a gateway's pass, and what pools learn from it. Decides nothing itself.
+
+A gateway is no resource of its own: its key is a namespace, its status is in the pools'.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import httpx
+
+from paddock import kinds, names
+from paddock.api.reasons import Reason
+from paddock.apply.changes import apply_changes
+from paddock.clock import Clock
+from paddock.errors import PaddockError
+from paddock.facts import Blocked, Done, EnvoyReport, GatewayFacts, GatewayState, Key, Outcome
+from paddock.kube.cache import Cache
+from paddock.kube.cluster import Cluster
+from paddock.observe.envoy import Judge
+from paddock.observe.gateway import observe_gateway, with_reports
+from paddock.observe.raw import text
+from paddock.plan.gateway.plan import (
+    GatewayPlan,
+    living_pools,
+    plan_gateway,
+    render_gateway,
+    wanted_report,
+)
+from paddock.plan.gateway.rendering import Rendering
+from paddock.settings import Settings
+from paddock.status.gateway import state_of_gateway
+from paddock.telemetry.spans import span
+
+
+class Gateways:
+    """Every namespace's gateway: its passes, and the state that pools tell."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        settings: Settings,
+        clock: Clock,
+        client: httpx.AsyncClient,
+    ) -> None:
+        self._cluster, self._cache, self._settings = cluster, cache, settings
+        self._clock, self._client = clock, client
+        self._judge = Judge()
+        self._states: dict[str, GatewayState] = {}
+        self._reports: dict[str, Mapping[str, EnvoyReport]] = {}
+        """By namespace and pod uid, what an Envoy said last."""
+
+    def state(self, namespace: str) -> GatewayState | None:
+        """Return what is known of a namespace's gateway."""
+        return self._states.get(namespace)
+
+    def failed(self, namespace: str, error: PaddockError) -> None:
+        """Keep that a pass could not be finished, for the pools to tell."""
+        before = self._states.get(namespace)
+        routes = before.routes if before else frozenset()
+        self._states[namespace] = GatewayState(
+            ready=False, reason=Reason(error.reason), message=str(error), routes=routes
+        )
+
+    async def reconcile(self, namespace: str) -> Outcome:
+        """Run one pass over a namespace's gateway."""
+        with span("observe"):
+            facts = await observe_gateway(namespace, self._cluster, self._cache, self._clock)
+            if not living_pools(facts):
+                self._forget(namespace)
+                return Done()
+            rendering = render_gateway(facts, self._settings)
+            facts = await self._asked(facts, rendering)
+        plan = plan_gateway(facts, rendering, self._settings)
+        with span("apply"):
+            refusals = await apply_changes(self._cluster, self._cache, plan.changes)
+        before = self._states.get(namespace)
+        after = state_of_gateway(facts, plan, refusals, before)
+        self._states[namespace] = after
+        wake = _pools(facts) if after != before else ()
+        refusals = (*plan.conflicts, *refusals)
+        return Blocked(refusals, wake) if refusals else _woken(plan, wake)
+
+    async def _asked(self, facts: GatewayFacts, rendering: Rendering) -> GatewayFacts:
+        """Add what Envoys say: those that run, and where it is new, one that only reads."""
+        known = self._reports.get(facts.namespace, {})
+        facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
+        self._reports[facts.namespace] = facts.reports
+        live = facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
+        if text(live, "metadata", "annotations", names.CONFIG_ANNOTATION) == rendering.version:
+            return facts
+        refusal = await self._judge.refusal(facts.namespace, rendering)
+        return replace(facts, refusal=refusal)
+
+    def _forget(self, namespace: str) -> None:
+        self._states.pop(namespace, None)
+        self._reports.pop(namespace, None)
+        self._judge.forget(namespace)
+
+
+def _pools(facts: GatewayFacts) -> tuple[Key, ...]:
+    return tuple(
+        Key(kinds.INFERENCE_POOLS.plural, facts.namespace, pool.metadata.name)
+        for pool in facts.pools
+    )
+
+
+def _woken(plan: GatewayPlan, wake: tuple[Key, ...]) -> Outcome:
+    return replace(plan.outcome, wake=wake)

@@ -1,0 +1,106 @@
+"""A namespace's gateway as it is: its objects, and what each Envoy says it runs. Reads only."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import httpx
+
+from paddock import kinds, names
+from paddock.api.inferencepool import InferencePool
+from paddock.api.localmodel import LocalModel
+from paddock.clock import Clock
+from paddock.errors import EngineError
+from paddock.facts import Children, EnvoyReport, GatewayFacts, PodFact
+from paddock.kube.cache import Cache
+from paddock.kube.cluster import Cluster
+from paddock.observe.asker import Asker
+from paddock.observe.model import observe_events
+from paddock.observe.objects import pod_fact
+from paddock.observe.raw import items, number, text
+from paddock.plan.gateway.bootstrap import STATE_PATH
+from paddock.wire import Json, Manifest
+
+_SECONDS = 3.0
+_CLUSTER, _HEALTHY = "cluster.", ".membership_healthy"
+_KINDS = (kinds.DEPLOYMENTS, kinds.SERVICES, kinds.CONFIG_MAPS, kinds.NETWORK_POLICIES)
+
+
+async def observe_gateway(
+    namespace: str, cluster: Cluster, cache: Cache, clock: Clock
+) -> GatewayFacts:
+    """Return the facts about one namespace's gateway, less what its Envoys say."""
+    pods = list(cache.indexed(kinds.PODS, namespace, names.GATEWAY_COMPONENT))
+    facts = tuple(map(pod_fact, pods))
+    waiting = [pod.uid for pod in facts if not pod.ready and not pod.deleting]
+    return GatewayFacts(
+        namespace=namespace,
+        now=clock.now(),
+        pools=tuple(
+            InferencePool.model_validate(each)
+            for each in cache.list(kinds.INFERENCE_POOLS, namespace)
+        ),
+        models={
+            text(each, "metadata", "name") or "": LocalModel.model_validate(each)
+            for each in cache.list(kinds.LOCAL_MODELS, namespace)
+        },
+        children=Children(_children(namespace, cache)),
+        pods=facts,
+        nudges={fact.uid: _nudge(pod) for fact, pod in zip(facts, pods, strict=True)},
+        events=await observe_events(cluster, namespace, waiting),
+    )
+
+
+def _children(namespace: str, cache: Cache) -> Mapping[tuple[str, str], Manifest]:
+    found = {(kind.kind, names.GATEWAY): cache.get(kind, namespace, names.GATEWAY)
+             for kind in _KINDS}  # fmt: skip
+    return {key: manifest for key, manifest in found.items() if manifest is not None}
+
+
+def _nudge(pod: Manifest) -> str:
+    return text(pod, "metadata", "annotations", names.NUDGE_ANNOTATION) or ""
+
+
+async def with_reports(
+    facts: GatewayFacts,
+    client: httpx.AsyncClient,
+    known: Mapping[str, EnvoyReport],
+    wanted: EnvoyReport,
+) -> GatewayFacts:
+    """Return the facts with what the Envoys say; those known to be as wanted aren't asked."""
+    found: dict[str, EnvoyReport] = {}
+    for pod in _asked(facts.pods):
+        before = known.get(pod.uid, EnvoyReport())
+        if before.versions == wanted.versions and wanted.reached <= before.reached:
+            found[pod.uid] = replace(before, reached=wanted.reached)
+        else:
+            report = await _report(client, pod)
+            if report is not None:
+                found[pod.uid] = report
+    return replace(facts, reports=found)
+
+
+def _asked(pods: Iterable[PodFact]) -> Iterable[PodFact]:
+    return (pod for pod in pods if pod.ready and pod.ip and not pod.deleting)
+
+
+async def _report(client: httpx.AsyncClient, pod: PodFact) -> EnvoyReport | None:
+    """Ask one Envoy for its state; None where it does not answer."""
+    asker = Asker(client, f"http://{pod.ip}:{names.GATEWAY_STATUS_PORT}")
+    try:
+        answer = await asker.get(STATE_PATH, seconds=_SECONDS)
+    except EngineError:
+        return None
+    return read_state(answer)
+
+
+def read_state(answer: Json) -> EnvoyReport:
+    """Read an Envoy's statistics: texts are versions, numbers count the pods of clusters."""
+    stats = [(text(each, "name") or "", each) for each in items(answer, "stats")]
+    return EnvoyReport(
+        versions=frozenset(said for _, each in stats if (said := text(each, "value"))),
+        reached=frozenset(
+            name.removeprefix(_CLUSTER).removesuffix(_HEALTHY)
+            for name, each in stats
+            if number(each, "value") > 0
+        ),
+    )

@@ -1,0 +1,117 @@
+"""What an Envoy of the gateway starts from: where its files are, and what it tells of itself. Pure.
+
+Its admin page listens on the loopback only; the status port shows the operator the versions in
+force and the pools that have pods, and nothing that changes anything.
+"""
+
+from dataclasses import dataclass
+
+from paddock import names
+from paddock.plan.gateway.xds import address, from_file, http_filter, typed
+from paddock.wire import Json
+
+CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE = "clusters.json", "listeners.json", "routes.json"
+STATE_PATH, READY_PATH = "/state", "/ready"
+_ADMIN = "admin"
+_LOOPBACK = "127.0.0.1"
+_STATE = "/stats?format=json&filter=(version_text|pool/.*[.]membership_healthy)$"
+_HEAP_BYTES, _CONNECTIONS = 400 * 1024 * 1024, 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an Envoy runs: its folder of files and its ports."""
+
+    folder: str = names.GATEWAY_CONFIG_PATH
+    port: int = names.GATEWAY_PORT
+    status_port: int = names.GATEWAY_STATUS_PORT
+    admin_port: int = names.GATEWAY_ADMIN_PORT
+
+
+def bootstrap(namespace: str, place: Place) -> dict[str, Json]:
+    """Return the bootstrap, which names files and holds nothing that changes."""
+    return {
+        "node": {"id": names.GATEWAY, "cluster": namespace},
+        "admin": {"address": address(place.admin_port, _LOOPBACK)},
+        "dynamic_resources": {
+            "cds_config": from_file(place.folder, CLUSTERS_FILE),
+            "lds_config": from_file(place.folder, LISTENERS_FILE),
+        },
+        "static_resources": {
+            "listeners": [_status_listener(place.status_port)],
+            "clusters": [_admin_cluster(place.admin_port)],
+        },
+        "overload_manager": _overload(),
+        "stats_config": {"stats_tags": []},
+    }
+
+
+def _status_listener(port: int) -> Json:
+    routes: list[Json] = [_shown(STATE_PATH, _STATE), _shown(READY_PATH, "/ready")]
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="status",
+        http_filters=[http_filter("router", "router.v3.Router")],
+        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+    )
+    return {
+        "name": "status",
+        "address": address(port),
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": manager,
+                    }
+                ]
+            }
+        ],
+    }
+
+
+def _shown(path: str, admin: str) -> Json:
+    """Show one page of the admin interface to a GET, and nothing else of it."""
+    return {
+        "match": {
+            "path": path,
+            "headers": [{"name": ":method", "string_match": {"exact": "GET"}}],
+        },
+        "route": {"cluster": _ADMIN, "prefix_rewrite": admin},
+    }
+
+
+def _admin_cluster(port: int) -> Json:
+    endpoint: Json = {"endpoint": {"address": address(port, _LOOPBACK)}}
+    return {
+        "name": _ADMIN,
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": _ADMIN,
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
+    }
+
+
+def _overload() -> Json:
+    """Bound memory and connections: refuse requests before the kernel ends the process."""
+    heap = typed(
+        "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+        max_heap_size_bytes=_HEAP_BYTES,
+    )
+    connections = typed(
+        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections=_CONNECTIONS,
+    )
+    full: Json = {"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": 0.95}}
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {"name": "envoy.resource_monitors.fixed_heap", "typed_config": heap},
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": connections,
+            },
+        ],
+        "actions": [{"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]}],
+    }

@@ -1,0 +1,112 @@
+"""What a namespace serves: each served name, and the pools that offer it.
+
+Pure. A pool whose declaration is refused keeps what it served before, as its engines do; a model
+counts once its weights have been pulled.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
+from paddock.api.localmodel import LocalModel
+from paddock.plan.engines.profile import PooledModel, Profile
+from paddock.plan.engines.registry import PROFILES
+from paddock.plan.pool_refusals import refuse_pool
+from paddock.plan.replica import pooled_models
+
+_LATEST = ":latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One pool that serves a model."""
+
+    pool: InferencePool
+    model: PooledModel
+    alone: bool
+    """Whether it is the pool's only model."""
+
+    @property
+    def profile(self) -> Profile:
+        """Return the pool's engine."""
+        return PROFILES[self.pool.spec.engine.name]
+
+    @property
+    def names_any_case(self) -> bool:
+        """Tell whether the engine compares names without case, and adds the tag latest."""
+        return self.pool.spec.engine.name is EngineName.OLLAMA
+
+    @property
+    def takes_any_name(self) -> bool:
+        """Tell whether the engine answers whatever name a request bears."""
+        return self.pool.spec.engine.name is EngineName.LLAMA_CPP and self.alone
+
+    @property
+    def context(self) -> int | None:
+        """Return the tokens that one request may use, where the engine does not choose them."""
+        hardware, serving = (
+            self.pool.spec.hardware or Hardware(),
+            self.pool.spec.serving or Serving(),
+        )
+        gpus = self.profile.default_gpus if hardware.gpus is None else hardware.gpus
+        tokens = self.profile.tokens(self.pool, self.model, gpus)
+        shared = self.pool.spec.engine.name is not EngineName.VLLM
+        if tokens is None:
+            return self.model.trained_context
+        return tokens // (serving.parallel or 1) if shared else tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One name that requests may bear, with the pools behind it."""
+
+    name: str
+    offers: tuple[Offer, ...]
+
+    @property
+    def any_case(self) -> bool:
+        """Tell whether every pool behind it knows the name in any case."""
+        return all(offer.names_any_case for offer in self.offers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return every spelling that each pool behind it understands, less those in other case."""
+        tagged = all(offer.names_any_case or offer.takes_any_name for offer in self.offers)
+        return (self.name, f"{self.name}{_LATEST}") if tagged and ":" not in self.name else (
+            self.name,
+        )  # fmt: skip
+
+    @property
+    def paths(self) -> Mapping[str, tuple[Offer, ...]]:
+        """Return the routes that some pool has for it, with the pools that do."""
+        every = sorted({path for offer in self.offers for path in offer.profile.paths})
+        return {
+            path: tuple(offer for offer in self.offers if path in offer.profile.paths)
+            for path in every
+        }
+
+
+def served_by(
+    pools: Iterable[InferencePool], models: Mapping[str, LocalModel]
+) -> tuple[Served, ...]:
+    """Return what the pools serve, by name."""
+    offers: dict[str, list[Offer]] = {}
+    for pool in sorted(pools, key=lambda pool: pool.metadata.name):
+        for offer in _offers(pool, models):
+            offers.setdefault(offer.model.served_as.removesuffix(_LATEST), []).append(offer)
+    return tuple(Served(name, tuple(found)) for name, found in sorted(offers.items()))
+
+
+def _offers(pool: InferencePool, models: Mapping[str, LocalModel]) -> list[Offer]:
+    if pool.metadata.deletion_timestamp is not None:
+        return []
+    known = pooled_models(pool, dict(models))
+    offers = [
+        Offer(pool, model, alone=len(pool.spec.models) == 1)
+        for model in known
+        if model.model.status.artifact is not None
+    ]
+    if not refuse_pool(pool, PROFILES[pool.spec.engine.name], known):
+        return offers
+    before = {served.served_as for served in pool.status.models}
+    return [offer for offer in offers if offer.model.served_as in before]

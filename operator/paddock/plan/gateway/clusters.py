@@ -1,0 +1,82 @@
+"""Where requests go: one cluster for each pool's pods, found by DNS. Pure.
+
+Nothing here names a pod: with the operator gone, pods come and go all the same.
+"""
+
+from paddock import names
+from paddock.api.inferencepool import InferencePool
+from paddock.plan.gateway.xds import address, typed
+from paddock.wire import Json
+
+_DNS_SECONDS = "2s"
+_CONNECT_SECONDS = "2s"
+_KEEP_SECONDS = "3s"
+"""Shorter than llama-server's and vLLM's 5 s, so that no request meets a closing connection."""
+_MANY = 100_000
+_TRANSPORT = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def pool_cluster_name(pool: InferencePool) -> str:
+    """Name the cluster of a pool's pods."""
+    return f"pool/{pool.metadata.name}"
+
+
+def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
+    """Return the cluster of a pool's ready pods, by its headless Service."""
+    service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
+    name = pool_cluster_name(pool)
+    return typed(
+        "config.cluster.v3.Cluster",
+        name=name,
+        cluster_type={
+            "name": "envoy.clusters.dns",
+            "typed_config": typed(
+                "extensions.clusters.dns.v3.DnsCluster",
+                dns_refresh_rate=_DNS_SECONDS,
+                dns_lookup_family="ALL",
+            ),
+        },
+        connect_timeout=_CONNECT_SECONDS,
+        lb_policy="LEAST_REQUEST",
+        load_assignment={
+            "cluster_name": name,
+            "endpoints": [
+                {"lb_endpoints": [{"endpoint": {"address": address(names.ENGINE_PORT, service)}}]}
+            ],
+        },
+        circuit_breakers={"thresholds": [_limits()]},
+        outlier_detection=_ejection(),
+        typed_extension_protocol_options={_TRANSPORT: _http()},
+    )
+
+
+def _limits() -> Json:
+    return {
+        "max_connections": _MANY,
+        "max_pending_requests": _MANY,
+        "max_requests": _MANY,
+        "max_retries": _MANY,
+    }
+
+
+def _ejection() -> Json:
+    """Leave out a pod that cannot be connected to; what an engine answers is its own affair."""
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "interval": "2s",
+        "base_ejection_time": "5s",
+        "max_ejection_percent": 100,
+    }
+
+
+def _http() -> Json:
+    return typed(
+        "extensions.upstreams.http.v3.HttpProtocolOptions",
+        common_http_protocol_options={"idle_timeout": _KEEP_SECONDS},
+        explicit_http_config={"http_protocol_options": {}},
+    )

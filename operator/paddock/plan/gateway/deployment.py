@@ -1,0 +1,101 @@
+"""The Deployment of a gateway: stock Envoy over the ConfigMap's files. Pure.
+
+Its pods restart only when the bootstrap, the image or the pod itself changes; clusters, listeners
+and routes are read while it runs.
+"""
+
+import json
+
+from paddock import names
+from paddock.plan.gateway.bootstrap import READY_PATH as STARTED_PATH
+from paddock.plan.gateway.objects import gateway_labels, gateway_selector
+from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
+from paddock.plan.gateway.routes import READY_PATH
+from paddock.plan.pod import container_security_context, pod_security_context
+from paddock.wire import Json, Manifest
+
+_CONCURRENCY = "2"
+_MEMORY_LIMIT = "512Mi"
+_DRAIN_SECONDS, _GRACE_SECONDS = 10, 30
+
+
+def build_gateway_deployment(
+    metadata: dict[str, Json], rendering: Rendering, image: str, replicas: int = 1
+) -> Manifest:
+    """Build the Deployment."""
+    namespace = str(metadata["namespace"])
+    pod = _pod(image)
+    revision = names.short_hash(json.dumps([pod, rendering.bootstrap], sort_keys=True))
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 2,
+            "selector": {"matchLabels": gateway_selector()},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            },
+            "template": {
+                "metadata": {
+                    "labels": gateway_labels(namespace),
+                    "annotations": {names.REVISION_ANNOTATION: revision},
+                },
+                "spec": pod,
+            },
+        },
+    }
+
+
+def _pod(image: str) -> dict[str, Json]:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": pod_security_context(),
+        "containers": [_container(image)],
+        "volumes": [{"name": "config", "configMap": {"name": names.GATEWAY}}],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": gateway_selector()},
+            }
+        ],
+    }
+
+
+def _container(image: str) -> Json:
+    ready: dict[str, Json] = {
+        "httpGet": {"path": READY_PATH, "port": names.GATEWAY_PORT},
+        "timeoutSeconds": 3,
+    }
+    alive: dict[str, Json] = {
+        "httpGet": {"path": STARTED_PATH, "port": names.GATEWAY_STATUS_PORT},
+        "timeoutSeconds": 3,
+    }
+    return {
+        "name": names.GATEWAY_COMPONENT,
+        "image": image,
+        "args": ["-c", f"{names.GATEWAY_CONFIG_PATH}/{BOOTSTRAP_FILE}", "--disable-hot-restart",
+                 "--concurrency", _CONCURRENCY, "-l", "warning"],
+        "ports": [
+            {"name": "http", "containerPort": names.GATEWAY_PORT},
+            {"name": "status", "containerPort": names.GATEWAY_STATUS_PORT},
+        ],
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"memory": _MEMORY_LIMIT},
+        },
+        "securityContext": container_security_context(),
+        "volumeMounts": [
+            {"name": "config", "mountPath": names.GATEWAY_CONFIG_PATH, "readOnly": True}
+        ],
+        "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2},
+        "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 6},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }  # fmt: skip

@@ -1,0 +1,114 @@
+"""The one listener: limits of a connection, the filters a request passes, the wording of errors.
+
+Pure. The first filter lets only listed methods and paths through, before any body is read.
+"""
+
+import re
+from collections.abc import Sequence
+
+from paddock import names
+from paddock.plan.gateway.replies import local_replies
+from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS
+from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
+from paddock.wire import Json
+
+LISTENER = "gateway"
+BODY_BYTES = 16 * 1024 * 1024
+_HEADERS_SECONDS, _REQUEST_SECONDS = "10s", "120s"
+_IDLE_CONNECTION_SECONDS, _IDLE_STREAM_SECONDS = "300s", "600s"
+_HEADER_KILOBYTES, _HEADER_COUNT = 32, 100
+_STREAMS, _STREAM_WINDOW, _CONNECTION_WINDOW = 100, 256 * 1024, 1024 * 1024
+
+
+def listener(routes: Json, port: int = names.GATEWAY_PORT) -> dict[str, Json]:
+    """Return the listener; `routes` is either a source of the table or the table itself."""
+    return typed(
+        "config.listener.v3.Listener",
+        name=LISTENER,
+        address=address(port),
+        per_connection_buffer_limit_bytes=BODY_BYTES,
+        filter_chains=[
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _connection_manager(routes),
+                    }
+                ]
+            }
+        ],
+    )
+
+
+def _connection_manager(routes: Json) -> Json:
+    return typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        **(routes if isinstance(routes, dict) else {}),
+        stat_prefix=LISTENER,
+        server_name="paddock",
+        use_remote_address=True,
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        max_request_headers_kb=_HEADER_KILOBYTES,
+        request_headers_timeout=_HEADERS_SECONDS,
+        request_timeout=_REQUEST_SECONDS,
+        stream_idle_timeout=_IDLE_STREAM_SECONDS,
+        common_http_protocol_options={
+            "idle_timeout": _IDLE_CONNECTION_SECONDS,
+            "max_headers_count": _HEADER_COUNT,
+        },
+        http2_protocol_options={
+            "max_concurrent_streams": _STREAMS,
+            "initial_stream_window_size": _STREAM_WINDOW,
+            "initial_connection_window_size": _CONNECTION_WINDOW,
+        },
+        local_reply_config=local_replies(),
+        http_filters=_filters(),
+    )
+
+
+def _filters() -> Sequence[Json]:
+    return [_listed_paths_only(), _read_model(), http_filter("router", "router.v3.Router")]
+
+
+def _listed_paths_only() -> Json:
+    """Refuse every other method and path by 403, before its body is read."""
+    posts = "|".join(re.escape(path) for path in POST_PATHS)
+    permissions: list[Json] = [
+        _allowed("POST", posts), _allowed("GET", GET_PATTERN), _allowed("HEAD", "/"),
+    ]  # fmt: skip
+    policy: Json = {"permissions": permissions, "principals": [{"any": True}]}
+    return http_filter(
+        "listed-paths", "rbac.v3.RBAC", rules={"action": "ALLOW", "policies": {"listed": policy}}
+    )
+
+
+def _allowed(method: str, pattern: str) -> Json:
+    return {
+        "and_rules": {
+            "rules": [
+                {"header": {"name": ":method", "string_match": {"exact": method}}},
+                {"url_path": {"path": {"safe_regex": {"regex": pattern}}}},
+            ]
+        }
+    }
+
+
+def _read_model() -> Json:
+    """Read the model's name out of the body, whatever content type it claims."""
+    rule: Json = {
+        "selectors": [{"key": "model"}],
+        "on_present": {"metadata_namespace": METADATA, "key": "model"},
+        "on_missing": {"metadata_namespace": METADATA, "key": "missing", "value": "yes"},
+        "on_error": {"metadata_namespace": METADATA, "key": "unreadable", "value": "yes"},
+    }
+    return http_filter(
+        "read-model",
+        "json_to_metadata.v3.JsonToMetadata",
+        request_rules={
+            "rules": [rule],
+            "allow_content_types_regex": {"regex": ".*"},
+            "allow_empty_content_type": True,
+        },
+    )

@@ -1,0 +1,98 @@
+"""The objects that run a namespace's gateway: Service, ConfigMap, NetworkPolicy. Pure.
+
+All pools of the namespace own them together, so that Kubernetes removes them with the last one.
+"""
+
+from collections.abc import Sequence
+
+from paddock import kinds, names
+from paddock.api.inferencepool import InferencePool
+from paddock.plan.gateway.rendering import Rendering
+from paddock.wire import Json, Manifest
+
+
+def gateway_labels(namespace: str) -> dict[str, Json]:
+    """Return the labels of every child of a gateway."""
+    return {
+        names.NAME_LABEL: "paddock",
+        names.MANAGED_BY_LABEL: names.MANAGED_BY,
+        names.COMPONENT_LABEL: names.GATEWAY_COMPONENT,
+        names.OWNER_UID_LABEL: names.gateway_owner(namespace),
+    }
+
+
+def gateway_selector() -> dict[str, Json]:
+    """Return the labels that pick a gateway's pods within their namespace."""
+    return {
+        names.MANAGED_BY_LABEL: names.MANAGED_BY,
+        names.COMPONENT_LABEL: names.GATEWAY_COMPONENT,
+    }
+
+
+def gateway_metadata(namespace: str, pools: Sequence[InferencePool]) -> dict[str, Json]:
+    """Return the metadata of one child, owned by every pool that stays."""
+    return {
+        "name": names.GATEWAY,
+        "namespace": namespace,
+        "labels": gateway_labels(namespace),
+        "ownerReferences": [
+            {
+                "apiVersion": kinds.INFERENCE_POOLS.api_version,
+                "kind": kinds.INFERENCE_POOLS.kind,
+                "name": pool.metadata.name,
+                "uid": pool.metadata.uid,
+                "controller": False,
+                "blockOwnerDeletion": False,
+            }
+            for pool in sorted(pools, key=lambda pool: pool.metadata.uid)
+        ],
+    }
+
+
+def build_gateway_service(metadata: dict[str, Json]) -> Manifest:
+    """Build the Service: the one address of the namespace's models."""
+    port: Json = {
+        "name": "http",
+        "port": 80,
+        "targetPort": names.GATEWAY_PORT,
+        "protocol": "TCP",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"selector": gateway_selector(), "ports": [port]},
+    }
+
+
+def build_gateway_config_map(metadata: dict[str, Json], rendering: Rendering) -> Manifest:
+    """Build the ConfigMap: everything Envoy needs to run, and to start, without the operator."""
+    annotations: dict[str, Json] = {names.CONFIG_ANNOTATION: rendering.version}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {**metadata, "annotations": annotations},
+        "data": dict(rendering.files),
+    }
+
+
+def build_gateway_network_policy(metadata: dict[str, Json], operator_namespace: str) -> Manifest:
+    """Build the NetworkPolicy: the namespace may ask, the operator may also see the status."""
+    operator: Json = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
+    }
+    front: list[Json] = [{"port": names.GATEWAY_PORT, "protocol": "TCP"}]
+    status: list[Json] = [{"port": names.GATEWAY_STATUS_PORT, "protocol": "TCP"}]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata,
+        "spec": {
+            "podSelector": {"matchLabels": gateway_selector()},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"podSelector": {}}, operator], "ports": front},
+                {"from": [operator], "ports": status},
+            ],
+        },
+    }

@@ -1,0 +1,147 @@
+"""What a namespace's gateway needs next. Pure: facts and their rendering in, a GatewayPlan out.
+
+A configuration that Envoy refuses is never written: the last good one stays, and serves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from paddock import kinds, names
+from paddock.api.inferencepool import InferencePool
+from paddock.facts import (
+    Apply,
+    Change,
+    Done,
+    EnvoyReport,
+    GatewayFacts,
+    Outcome,
+    PodFact,
+    Refusal,
+    Wait,
+)
+from paddock.plan.changes import plan_changes
+from paddock.plan.gateway.catalog import served_by
+from paddock.plan.gateway.clusters import pool_cluster_name
+from paddock.plan.gateway.deployment import build_gateway_deployment
+from paddock.plan.gateway.objects import (
+    build_gateway_config_map,
+    build_gateway_network_policy,
+    build_gateway_service,
+    gateway_metadata,
+)
+from paddock.plan.gateway.rendering import Rendering, render
+from paddock.settings import Settings
+from paddock.wire import Manifest
+
+_NUDGE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """The decisions of one pass over a gateway."""
+
+    wanted: tuple[Manifest, ...] = ()
+    changes: tuple[Change, ...] = ()
+    conflicts: tuple[Refusal, ...] = ()
+    in_force: bool = False
+    """Whether every Envoy that is ready runs the wanted configuration, and there is one."""
+    routes: frozenset[tuple[str, str]] = frozenset()
+    """Pools' uids and served names that the wanted configuration has routes for, less those of
+    pools whose pods an Envoy has not found yet."""
+    outcome: Outcome = field(default_factory=Done)
+
+
+def living_pools(facts: GatewayFacts) -> tuple[InferencePool, ...]:
+    """Return the pools that are not on their way out."""
+    return tuple(pool for pool in facts.pools if pool.metadata.deletion_timestamp is None)
+
+
+def render_gateway(facts: GatewayFacts, settings: Settings) -> Rendering:
+    """Return the configuration that the namespace's pools ask for."""
+    return render(facts.namespace, living_pools(facts), facts.models, settings.cluster_domain)
+
+
+def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) -> GatewayPlan:
+    """Decide the next step; without pools there is none, Kubernetes removes what they owned."""
+    pools = living_pools(facts)
+    if not pools:
+        return GatewayPlan()
+    metadata = gateway_metadata(facts.namespace, pools)
+    wanted: tuple[Manifest, ...] = (
+        build_gateway_service(metadata),
+        build_gateway_network_policy(metadata, settings.operator_namespace),
+    )
+    if facts.refusal is not None:
+        kept = plan_changes(wanted, facts.children)
+        return GatewayPlan(wanted, kept.changes, kept.refusals, routes=_routes(facts))
+    wanted = (
+        build_gateway_config_map(metadata, rendering),
+        *wanted,
+        build_gateway_deployment(metadata, rendering, settings.images.gateway),
+    )
+    planned = plan_changes(wanted, facts.children)
+    ready = ready_pods(facts)
+    want = wanted_report(facts, rendering)
+    said = {pod.uid: facts.reports.get(pod.uid, EnvoyReport()) for pod in ready}
+    behind = [pod for pod in ready if said[pod.uid].versions != want.versions]
+    in_force = bool(ready) and not behind
+    settled = in_force and all(want.reached <= each.reached for each in said.values())
+    return GatewayPlan(
+        wanted=wanted,
+        changes=(*planned.changes, *_nudges(facts, rendering, behind)),
+        conflicts=planned.refusals,
+        in_force=in_force,
+        routes=_routes(facts),
+        outcome=Done() if settled and not planned.changes else Wait(settings.delays.gateway_poll),
+    )
+
+
+def wanted_report(facts: GatewayFacts, rendering: Rendering) -> EnvoyReport:
+    """Return what every Envoy should say: the new version, and pods in each pool that has some."""
+    having = (pool for pool in living_pools(facts) if pool.status.ready_replicas)
+    return EnvoyReport(frozenset({rendering.version}), frozenset(map(pool_cluster_name, having)))
+
+
+def _routes(facts: GatewayFacts) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (offer.pool.metadata.uid, offer.model.served_as)
+        for served in served_by(living_pools(facts), facts.models)
+        for offer in served.offers
+        if _is_reached(offer.pool, facts)
+    )
+
+
+def _is_reached(pool: InferencePool, facts: GatewayFacts) -> bool:
+    """Tell whether every Envoy has found the pool's pods, or there are none to find."""
+    if not pool.status.replicas:
+        return True
+    name, ready = pool_cluster_name(pool), ready_pods(facts)
+    return all(name in facts.reports.get(pod.uid, EnvoyReport()).reached for pod in ready)
+
+
+def ready_pods(facts: GatewayFacts) -> tuple[PodFact, ...]:
+    """Return the Envoys that take requests."""
+    return tuple(pod for pod in facts.pods if pod.ready and not pod.deleting)
+
+
+def _nudges(facts: GatewayFacts, rendering: Rendering, behind: list[PodFact]) -> Iterator[Change]:
+    """Touch the pods that run older files, so that their kubelets bring the new ones at once.
+
+    Repeated every few seconds, because a kubelet may hear of the pod before it does of the files.
+    """
+    turn = int(facts.now.timestamp()) // _NUDGE_SECONDS
+    value = f"{rendering.version}-{turn}"
+    for pod in behind:
+        if facts.nudges.get(pod.uid) != value:
+            yield Apply(
+                {
+                    "apiVersion": kinds.PODS.api_version,
+                    "kind": kinds.PODS.kind,
+                    "metadata": {
+                        "name": pod.name,
+                        "namespace": facts.namespace,
+                        "uid": pod.uid,
+                        "annotations": {names.NUDGE_ANNOTATION: value},
+                    },
+                }
+            )

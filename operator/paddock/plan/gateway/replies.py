@@ -1,0 +1,65 @@
+"""Errors that the gateway itself answers, in the shape that each API's clients read. Pure.
+
+A route gives a plain sentence; the listener wraps it, and words Envoy's own refusals.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paddock.wire import Json
+
+_OWN = "%LOCAL_REPLY_BODY%"
+_OLLAMA_PREFIX = "/api/"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One status: what OpenAI calls it, and the sentence, where the route does not say one."""
+
+    status: int
+    type: str
+    code: str
+    message: str = _OWN
+
+
+REPLIES = (
+    Reply(400, "invalid_request_error", "invalid_request"),
+    Reply(401, "authentication_error", "invalid_api_key", "A valid API key or token is needed."),
+    Reply(403, "permission_error", "not_allowed", "This is not allowed here."),
+    Reply(404, "invalid_request_error", "model_not_found"),
+    Reply(408, "timeout_error", "request_timeout", "The request took too long to arrive."),
+    Reply(413, "invalid_request_error", "request_too_large", "The body is larger than allowed."),
+    Reply(429, "rate_limit_error", "rate_limit_exceeded", "Too many requests; try again later."),
+    Reply(431, "invalid_request_error", "headers_too_large", "The headers are too large."),
+    Reply(503, "server_error", "unavailable", "No replica can take the request now."),
+    Reply(504, "timeout_error", "timeout", "The model did not answer in time."),
+)
+
+
+def local_replies() -> Json:
+    """Return how the listener words every answer of its own that is an error."""
+    mappers: list[Json] = [_mapper(reply, ollama=True) for reply in REPLIES]
+    mappers += [_mapper(reply, ollama=False) for reply in REPLIES]
+    return {"mappers": mappers}
+
+
+def _mapper(reply: Reply, *, ollama: bool) -> Json:
+    status: Json = {
+        "status_code_filter": {
+            "comparison": {
+                "op": "EQ",
+                "value": {"default_value": reply.status, "runtime_key": "paddock.never_set"},
+            }
+        }
+    }
+    under: Json = {
+        "header_filter": {
+            "header": {"name": ":path", "string_match": {"prefix": _OLLAMA_PREFIX}},
+        }
+    }
+    error: Json = {"message": reply.message, "type": reply.type, "code": reply.code}
+    shape: Mapping[str, Json] = {"error": reply.message if ollama else error}
+    return {
+        "filter": {"and_filter": {"filters": [status, under]}} if ollama else status,
+        "body_format_override": {"json_format": shape, "content_type": "application/json"},
+    }

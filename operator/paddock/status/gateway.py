@@ -1,0 +1,83 @@
+"""What a namespace's gateway does for its pools, and each pool's GatewayReady. Pure.
+
+While a change is on its way to the Envoys, pools that were served before stay so.
+"""
+
+from paddock import names
+from paddock.api.base import Diagnosis
+from paddock.api.inferencepool import InferencePool
+from paddock.api.reasons import ConditionType, Reason
+from paddock.facts import GatewayFacts, GatewayState, PoolFacts, Refusal
+from paddock.plan.gateway.plan import GatewayPlan, ready_pods
+from paddock.status.conditions import Verdict, false, true, unknown
+from paddock.status.pod_diagnosis import diagnose_pod
+from paddock.status.wording import shortened
+
+
+def state_of_gateway(
+    facts: GatewayFacts,
+    plan: GatewayPlan,
+    refusals: tuple[Refusal, ...],
+    before: GatewayState | None,
+) -> GatewayState:
+    """Return the gateway's state; `before` tells which routes were in force already."""
+    known = before.routes if before else frozenset()
+    taken = plan.routes if plan.in_force else plan.routes & known
+    bad = _trouble(facts, plan, refusals)
+    if bad is not None:
+        return GatewayState(False, *bad, taken)  # noqa: FBT003 - the first field
+    return GatewayState(True, Reason.READY, _good(facts.namespace), taken)  # noqa: FBT003 - same
+
+
+def _good(namespace: str) -> str:
+    return f"http://{names.gateway_host(namespace)} serves the pool's models."
+
+
+def _trouble(
+    facts: GatewayFacts, plan: GatewayPlan, refusals: tuple[Refusal, ...]
+) -> tuple[Reason, str] | None:
+    if facts.refusal is not None:
+        words = shortened(facts.refusal)
+        return (
+            Reason.GATEWAY_CONFIG_REFUSED,
+            f"Envoy refuses the gateway's new configuration, so the last good one serves: {words}.",
+        )
+    for refusal in (*plan.conflicts, *refusals):
+        return refusal.reason, f"{shortened(refusal.message)}."
+    if ready_pods(facts):
+        return None
+    cause = _pod_cause(facts)
+    if cause is not None:
+        return Reason(cause.reason), f"{cause.object}: {cause.cause} {cause.fix}"
+    return Reason.PROGRESSING, "The namespace's gateway is starting."
+
+
+def _pod_cause(facts: GatewayFacts) -> Diagnosis | None:
+    pods = sorted((pod for pod in facts.pods if not pod.deleting), key=lambda pod: pod.name)
+    return next((cause for pod in pods for cause in diagnose_pod(pod, facts.events)), None)
+
+
+def gateway_verdict(facts: PoolFacts) -> Verdict:
+    """Return the pool's GatewayReady; what was said holds until the gateway has been looked at."""
+    kind, state = ConditionType.GATEWAY_READY, facts.gateway
+    if state is None:
+        return _said_before(facts.pool)
+    if not state.ready:
+        return false(kind, state.reason, state.message)
+    pool = facts.pool
+    wanted = {(pool.metadata.uid, each.as_ or each.name) for each in pool.spec.models}
+    if not wanted <= state.routes:
+        return false(
+            kind,
+            Reason.PROGRESSING,
+            "The gateway does not reach the pool's pods yet.",
+        )
+    return true(kind, state.reason, state.message)
+
+
+def _said_before(pool: InferencePool) -> Verdict:
+    kind = ConditionType.GATEWAY_READY
+    for said in pool.status.conditions:
+        if said.type == kind:
+            return Verdict(kind, said.status, Reason(said.reason), said.message)
+    return unknown(kind, Reason.NOT_CHECKED, "The gateway is being looked at.")

@@ -1,0 +1,220 @@
+"""The rendered gateway on a real Envoy before a real llama-server and a real Ollama."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from paddock import names
+from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.api.localmodel import LocalModel
+from paddock.facts import EnvoyReport
+from paddock.plan.engines.profile import EngineRun, Profile
+from paddock.plan.engines.registry import PROFILES
+from paddock.plan.gateway.rendering import render
+from paddock.plan.replica import pooled_models
+from paddock.puller.store import Store
+from paddock.wire import Json
+from support.engine_servers import serving
+from support.envoys import Gateway, free_place, gateway
+from support.stores import add_tiny_model, pool_of, renamed
+
+pytestmark = pytest.mark.contract
+CPP = renamed(pool_of(EngineName.LLAMA_CPP, "alpha"), "cpp")
+OLLAMA = renamed(pool_of(EngineName.OLLAMA, "beta"), "oll")
+CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    gateway: Gateway
+    models: dict[str, LocalModel]
+
+    def post(self, path: str, body: Json, **headers: str) -> httpx.Response:
+        return httpx.post(self.gateway.url + path, json=body, headers=headers, timeout=30)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.gateway.url + path, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Run both engines and the gateway once for all tests here."""
+    folder = tmp_path_factory.mktemp("front")
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(0o755)
+    (folder / "store").mkdir()
+    store = Store(folder / "store")
+    models = {name: add_tiny_model(store, name, seed=seed)
+              for seed, name in enumerate(("alpha", "beta"))}  # fmt: skip
+    place = free_place(folder)
+    rendering = render("team", [CPP, OLLAMA], models, "cluster.local", place)
+    mounts = {names.STORE_PATH: folder / "store"}
+    with (
+        serving(*_run(CPP, models), folder / "cpp", mounts) as cpp,
+        serving(*_run(OLLAMA, models), folder / "oll", mounts) as ollama,
+    ):
+        backends = {
+            "cpp.team": cpp.url.removeprefix("http://"),
+            "oll.team": ollama.url.removeprefix("http://"),
+        }
+        with gateway(rendering, place, folder, backends) as running:
+            yield Front(running, models)
+
+
+def _run(pool: InferencePool, models: dict[str, LocalModel]) -> tuple[Profile, EngineRun]:
+    profile = PROFILES[pool.spec.engine.name]
+    return profile, profile.run(pool, pooled_models(pool, models))
+
+
+def chat(model: str) -> Json:
+    return {"model": model, "max_tokens": 2, "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.mark.parametrize("model", ["alpha", "alpha:latest", "beta", "beta:latest", "BETA"])
+def test_chat_reaches_the_engine_that_has_the_model(front: Front, model: str) -> None:
+    answer = front.post(CHAT, chat(model))
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["role"] == "assistant"
+
+
+def test_body_with_curls_own_content_type_is_read_all_the_same(front: Front) -> None:
+    answer = front.post(
+        CHAT, chat("alpha"), **{"Content-Type": "application/x-www-form-urlencoded"}
+    )
+
+    assert answer.status_code == 200, answer.text
+
+
+def test_answer_streams_as_it_is_made(front: Front) -> None:
+    body = {**chat("alpha"), "stream": True, "max_tokens": 8}  # type: ignore[dict-item]  # JSON
+    with httpx.stream("POST", front.gateway.url + CHAT, json=body, timeout=30) as answer:
+        lines = [line for line in answer.iter_lines() if line]
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert lines[-1] == "data: [DONE]"
+
+
+BODIES: dict[str, dict[str, Json]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1},
+    "/v1/completions": {"prompt": "hi", "max_tokens": 1},
+    "/v1/responses": {"input": "hi", "max_output_tokens": 1},
+    "/v1/embeddings": {"input": "hi"},
+    "/v1/rerank": {"query": "hi", "documents": ["a"]},
+    "/api/generate": {"prompt": "hi", "stream": False, "options": {"num_predict": 1}},
+    "/api/chat": {"messages": [{"role": "user", "content": "hi"}], "stream": False,
+                  "options": {"num_predict": 1}},
+    "/api/embed": {"input": "hi"},
+    "/api/embeddings": {"prompt": "hi"},
+}  # fmt: skip
+NEEDS_A_FLAG = {("alpha", "/v1/embeddings"), ("alpha", "/v1/rerank")}
+"""llama-server has these routes, and answers 501 unless it was started for them."""
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [("alpha", path) for path in sorted(PROFILES[EngineName.LLAMA_CPP].paths)]
+    + [("beta", path) for path in sorted(PROFILES[EngineName.OLLAMA].paths)],
+)
+def test_every_route_that_a_profile_names_is_one_the_engine_has(
+    front: Front, model: str, path: str
+) -> None:
+    answer = front.post(path, {"model": model, **BODIES[path]})
+
+    expected = 501 if (model, path) in NEEDS_A_FLAG else 200
+    assert answer.status_code == expected, answer.text
+
+
+def test_route_that_the_models_engine_lacks_is_a_404_that_names_the_pool(front: Front) -> None:
+    answer = front.post("/api/chat", chat("alpha"))
+
+    assert answer.status_code == 404
+    assert answer.json()["error"].startswith("The model alpha has no such route; it is served by")
+    assert "cpp (LlamaCpp: " in answer.json()["error"]
+
+
+def test_unknown_model_is_a_404_in_the_shape_of_openai(front: Front) -> None:
+    answer = front.post(CHAT, chat("gamma"))
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "error": {
+            "message": "There is no such model here; GET /v1/models lists them.",
+            "type": "invalid_request_error",
+            "code": "model_not_found",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [(b"{", 400), (b"[]", 400), (b"", 400), (b'{"model": 3}', 404), (b'{"model": null}', 400),
+     (b"{}", 400), (b"\xff\xfe", 400), (b"[" * 100_000, 400), (b'{"a":' * 100_000, 400)],
+    ids=["cut", "list", "empty", "number", "null", "none", "binary", "deep", "deeper"],
+)  # fmt: skip
+def test_body_that_names_no_model_is_refused(front: Front, content: bytes, status: int) -> None:
+    answer = httpx.post(front.gateway.url + CHAT, content=content, timeout=30)
+
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/api/pull"), ("POST", "/api/push"), ("POST", "/api/create"), ("POST", "/api/copy"),
+     ("DELETE", "/api/delete"), ("HEAD", "/api/blobs/sha256:0"), ("GET", "/slots"),
+     ("POST", "/slots/0"), ("POST", "/lora-adapters"), ("GET", "/metrics"), ("GET", "/props"),
+     ("POST", "/v1/load_lora_adapter"), ("GET", CHAT), ("PUT", CHAT), ("POST", "/v1/models"),
+     ("POST", "//api/pull"), ("POST", "/v1/../api/pull"), ("POST", "/v1/chat/completions/"),
+     ("POST", "/models/load"), ("GET", "/state")],
+)  # fmt: skip
+def test_everything_else_is_forbidden(front: Front, method: str, path: str) -> None:
+    answer = httpx.request(method, front.gateway.url + path, timeout=30)
+
+    assert answer.status_code == 403
+
+
+def test_models_are_listed_as_openai_does_with_what_is_known_of_them(front: Front) -> None:
+    alpha = front.models["alpha"].status.artifact
+    listed = front.get("/v1/models")
+
+    assert listed.headers["content-type"] == "application/json"
+    assert [each["id"] for each in listed.json()["data"]] == ["alpha", "beta"]
+    assert alpha is not None
+    assert listed.json()["data"][0] == {
+        "id": "alpha", "object": "model", "created": 0, "owned_by": "paddock",
+        "size": alpha.bytes, "quantization": alpha.quantization, "context_length": 2048,
+    }  # fmt: skip
+    assert front.get("/v1/models/beta").json() == listed.json()["data"][1]
+    assert front.get("/v1/models/gamma").status_code == 404
+
+
+def test_models_are_listed_as_ollama_does(front: Front) -> None:
+    tags = front.get("/api/tags").json()["models"]
+
+    assert [each["name"] for each in tags] == ["alpha:latest", "beta:latest"]
+    assert set(tags[0]) == {"name", "model", "modified_at", "size", "digest", "details"}
+    shown = front.post("/api/show", {"model": "beta"}).json()
+    assert shown["model_info"]["llama.context_length"] == 2048
+    assert front.post("/api/show", {"model": "gamma"}).status_code == 404
+    assert front.get("/api/ps").json() == {"models": []}
+    assert set(front.get("/api/version").json()) == {"version"}
+
+
+def test_gateway_tells_the_version_that_it_runs_and_the_pools_that_it_reaches(front: Front) -> None:
+    rendering = render("team", [CPP, OLLAMA], front.models, "cluster.local", front.gateway.place)
+
+    assert front.gateway.report() == EnvoyReport(
+        frozenset({rendering.version}), frozenset({"pool/cpp", "pool/oll"})
+    )
+
+
+def test_status_port_shows_nothing_that_changes_envoy(front: Front) -> None:
+    for path in ("/quitquitquit", "/logging", "/config_dump", "/"):
+        for method in ("GET", "POST"):
+            answer = httpx.request(method, front.gateway.status_url + path, timeout=5)
+            assert answer.status_code == 404
+    assert httpx.post(f"{front.gateway.status_url}/ready", timeout=5).status_code == 404

