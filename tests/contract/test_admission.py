@@ -95,6 +95,8 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"scaling": {"min": 1, "idle": {"zeroAfter": "5m"}}}, "spec.scaling"),
     ({"scaling": {"idle": {"zeroAfter": "5m"}}}, "spec.scaling"),
     ({"scaling": {"min": 0, "idle": {"zeroAfter": "9s"}}}, "spec.scaling.idle"),
+    ({"scaling": {"idle": {"unloadAfter": "0s"}}}, "spec.scaling.idle"),
+    ({"scaling": {"min": 0, "idle": {"unloadAfter": "5m", "zeroAfter": "300s"}}}, "spec.scaling"),
     ({"scaling": {"min": 0, "idle": {"zeroAfter": "5 m"}}}, "spec.scaling.idle.zeroAfter"),
     ({"hardware": {"gpus": -1}}, "spec.hardware.gpus"),
     ({"hardware": {"gpus": 999}}, "spec.hardware.gpus"),
@@ -126,6 +128,8 @@ GOOD_MODELS: list[dict[str, Any]] = [
 GOOD_POOLS: list[dict[str, Any]] = [
     {},
     {"scaling": {"min": 0}},
+    {"scaling": {"idle": {"unloadAfter": "5m"}}},
+    {"scaling": {"min": 0, "idle": {"unloadAfter": "5m", "zeroAfter": "1h"}}},
     {"scaling": {"min": 0, "max": 4, "targetInFlight": 8, "idle": {"zeroAfter": "1h30m"}}},
     {"replicas": 0, "serving": {"gpuLayers": "Auto", "keepAlive": "-1"}},
     {"serving": {"gpuLayers": 32, "keepAlive": "1h30m", "gpuMemoryUtilization": 0.9}},

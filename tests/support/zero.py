@@ -20,6 +20,7 @@ import httpx
 
 from paddock import kinds, names
 from paddock.api.inferencepool import EngineName
+from paddock.api.localmodel import LocalModel
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
 from paddock.local.install import build_install
@@ -33,6 +34,7 @@ from support.stores import add_tiny_model, pool_of
 NODE = "by-hand"
 MODEL = "alpha"
 _POLL = 0.02
+_FINE_POLL = 0.002
 
 
 def own_address() -> str:
@@ -51,8 +53,10 @@ class Node:
     folder: Path
     port: int = field(default_factory=free_port)
     seen_at: float = 0.0
+    starts_at: float = 0.0
     answers_at: float = 0.0
     engine_url: str = ""
+    model: LocalModel | None = None
     stalls: asyncio.Event | None = None
     """Where set, the engine is started only after this."""
 
@@ -64,6 +68,10 @@ class Node:
         return int(next(line for line in lines if line.startswith(name)).removeprefix(name))
 
     async def run(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        (place := self.folder / "store").mkdir()
+        self.model = add_tiny_model(Store(place), MODEL, seed=1)
         while True:
             pods: Any = await self.cluster.list(kinds.PODS, self.namespace)
             for pod in pods:
@@ -79,8 +87,8 @@ class Node:
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         engine = asyncio.create_task(self._engine(started))
         try:
+            await self._until_healthy(engine)
             await started
-            self.answers_at = time.monotonic()
             await self._report(name, ready=True)
             await engine
         finally:
@@ -89,21 +97,31 @@ class Node:
                 await engine
 
     async def _engine(self, started: "asyncio.Future[None]") -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)
-        (place := self.folder / "store").mkdir()
-        model = add_tiny_model(Store(place), MODEL, seed=1)
-        served = PooledModel(MODEL, model, names.STORE_PATH, preload=True, context_length=None)
+        assert self.model is not None
+        served = PooledModel(MODEL, self.model, names.STORE_PATH, preload=True, context_length=None)
         run = PROFILE.run(pool_of(EngineName.LLAMA_CPP, MODEL), (served,))
         context = serving(
-            PROFILE, run, self.folder / "pod", {names.STORE_PATH: place}, port=self.port
-        )
+            PROFILE, run, self.folder / "pod", {names.STORE_PATH: self.folder / "store"},
+            port=self.port,
+        )  # fmt: skip
+        self.starts_at = time.monotonic()
         self.engine_url = (await asyncio.to_thread(context.__enter__)).url
         try:
             started.set_result(None)
             await asyncio.Event().wait()
         finally:
             context.__exit__(None, None, None)
+
+    async def _until_healthy(self, engine: "asyncio.Task[None]") -> None:
+        """Note when the engine first answers, as exactly as polling can tell."""
+        async with httpx.AsyncClient() as client:
+            while not engine.done():
+                with suppress(httpx.TransportError):
+                    url = f"http://127.0.0.1:{self.port}{PROFILE.health_path}"
+                    if (await client.get(url)).status_code == httpx.codes.OK:
+                        self.answers_at = time.monotonic()
+                        return
+                await asyncio.sleep(_FINE_POLL)
 
     async def _report(self, name: str, *, ready: bool) -> None:
         address = own_address()

@@ -4,6 +4,7 @@ I/O. The header that names the pool is no proof: any pod that finds the activato
 The caller's address must be that of a pod behind the gateway's Service in the pool's namespace.
 """
 
+import logging
 import time
 
 from paddock import names
@@ -11,6 +12,7 @@ from paddock.activator.answers import Answer, RefusedError
 from paddock.activator.apiserver import Apiserver
 from paddock.activator.targets import hosts_of
 
+log = logging.getLogger("paddock.activator")
 _KNOWN_SECONDS = 5.0
 _MOST_KNOWN = 4096
 
@@ -31,5 +33,6 @@ class Peers:
                 self._known.clear()
             self._known[namespace] = (time.monotonic() + _KNOWN_SECONDS, hosts)
         if host not in hosts:
+            log.warning("refused %s, which is no gateway of %s", host, namespace)
             message = "Only the gateway of the pool's namespace may ask."
             raise RefusedError(Answer(403, "forbidden", message))

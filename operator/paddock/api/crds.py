@@ -111,6 +111,17 @@ POOL_RULES = (
         "!has(self.zeroAfter) || duration(self.zeroAfter) >= duration('10s')",
         "zeroAfter must be at least 10s",
     ),
+    Rule(
+        "scaling.idle",
+        "!has(self.unloadAfter) || duration(self.unloadAfter) >= duration('1s')",
+        "unloadAfter must be at least 1s",
+    ),
+    Rule(
+        "scaling.idle",
+        "!(has(self.unloadAfter) && has(self.zeroAfter)) || "
+        "duration(self.unloadAfter) < duration(self.zeroAfter)",
+        "unloadAfter must be shorter than zeroAfter",
+    ),
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'
 MODEL_COLUMNS = (

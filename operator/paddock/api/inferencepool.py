@@ -128,6 +128,10 @@ class Serving(Record):
 class Idle(Record):
     """What happens to a pool that nobody asks."""
 
+    unload_after: Annotated[
+        Duration | None,
+        Field(description="Idle for so long, models leave the memory, and the replicas stay."),
+    ] = None
     zero_after: Annotated[
         Duration | None,
         Field(description="Idle for so long, its replicas go (default 10m, where min is 0)."),

@@ -19,6 +19,8 @@ from paddock.observe.raw import items, text
 from paddock.observe.samples import total
 
 _SECONDS = 2.0
+_HELD = ("loaded", "sleeping")
+"""States in which the router's models answer /metrics as they are."""
 _Ask: TypeAlias = Callable[[httpx.AsyncClient, str], Awaitable[PodDemand]]
 
 
@@ -51,7 +53,7 @@ async def _ask_llama_cpp(client: httpx.AsyncClient, base_url: str) -> PodDemand:
     if not any("status" in model for model in listed):
         return _of_llama_cpp([(await _got(client, f"{base_url}/metrics")).text])
     loaded = [text(model, "id") or "" for model in listed
-              if text(model, "status", "value") == "loaded"]  # fmt: skip
+              if text(model, "status", "value") in _HELD]  # fmt: skip
     answers = [
         (await _got(client, f"{base_url}/metrics", params={"model": name})).text for name in loaded
     ]

@@ -102,7 +102,8 @@ async def _list_llama_cpp(asker: Asker, wanted: set[str]) -> _Listing:
     for model in items(await asker.get("/v1/models"), "data"):
         name = text(model, "id") or ""
         if "status" not in model:
-            models[name] = _Listed(_digest_in(path), loaded=True)
+            asleep = flag(props, "is_sleeping")
+            models[name] = _Listed(_digest_in(path), loaded=not asleep)
             continue
         digest = _digest_in(" ".join(texts(model, "status", "args")))
         loaded = text(model, "status", "value") == "loaded"

@@ -62,14 +62,15 @@ def effective_scaling(pool: InferencePool, in_flight: int) -> Scaling | None:
     if scaling is None:
         return None
     least = 1 if scaling.least is None else scaling.least
-    declared = scaling.idle.zero_after if scaling.idle else None
-    zero_after = (declared or DEFAULT_ZERO_AFTER) if least == 0 else None
+    declared = scaling.idle or Idle()
+    zero_after = (declared.zero_after or DEFAULT_ZERO_AFTER) if least == 0 else None
+    idle = declared.model_copy(update={"zero_after": zero_after})
     serving = pool.spec.serving or Serving()
     return Scaling(
         least=least,
         most=scaling.most or max(least, 1),
         target_in_flight=scaling.target_in_flight or serving.parallel or in_flight,
-        idle=Idle(zero_after=zero_after) if zero_after else None,
+        idle=idle if idle != Idle() else None,
     )
 
 

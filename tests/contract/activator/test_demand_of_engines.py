@@ -12,6 +12,7 @@ import pytest_asyncio
 from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.observe.demand import ask_engine
+from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.plan.engines import llama_cpp, ollama
 from paddock.plan.engines.profile import PooledModel
 from paddock.puller.store import Store
@@ -88,6 +89,29 @@ async def test_router_is_asked_without_loading_what_rests(
         "alpha": "loaded",
         "beta": "unloaded",
     }
+
+
+async def test_idle_llama_server_unloads_its_model_and_being_asked_does_not_wake_it(
+    models: tuple[PooledModel, ...], tmp_path: Path, client: httpx.AsyncClient
+) -> None:
+    engine = EngineName.LLAMA_CPP
+    pool = pool_of(engine, "alpha", scaling={"idle": {"unloadAfter": "1s"}})
+    run = llama_cpp.PROFILE.run(pool, models[:1])
+    store = {"/store": tmp_path / "store"}
+    with serving(llama_cpp.PROFILE, run, tmp_path / "pod", store) as served:
+        await ask(client, served, 3)
+        awake = await ask_engine(client, engine, served.url)
+        async with asyncio.timeout(_SECONDS):
+            while not (await client.get(f"{served.url}/props")).json()["is_sleeping"]:
+                asleep = await ask_engine(client, engine, served.url)
+        asleep = await ask_engine(client, engine, served.url)
+        report = await probe_engine(
+            client, engine, served.url, "pod-a", [ExpectedModel("alpha", None, generate=False)]
+        )
+        assert (await client.get(f"{served.url}/props")).json()["is_sleeping"]
+        await ask(client, served, 3)
+    assert awake == asleep
+    assert [model.loaded for model in report.models] == [False]
 
 
 async def test_ollama_tells_what_is_loaded_and_that_it_worked(

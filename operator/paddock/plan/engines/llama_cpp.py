@@ -18,6 +18,7 @@ from paddock.plan.engines.profile import (
     declared_context,
     refuse_knobs,
     refuse_modelfile,
+    unload_seconds,
 )
 
 PRESET = "models.ini"
@@ -25,7 +26,7 @@ _ENV = {"HOME": names.SCRATCH_PATH}
 """The router looks for a cache folder under HOME at start, and ends where it finds none."""
 _REFUSED = {
     "max_queue": "llama.cpp's queue has no limit; leave maxQueue out.",
-    "keep_alive": "llama.cpp keeps its model loaded; leave keepAlive out.",
+    "keep_alive": "llama.cpp has no such time per request; use scaling.idle.unloadAfter.",
     "tensor_parallel": "llama.cpp splits by layer; leave tensorParallel out.",
     "gpu_memory_utilization": "llama.cpp takes what its layers need; use gpuLayers.",
 }
@@ -79,6 +80,9 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     common = ("--host", "0.0.0.0", "--port", str(names.ENGINE_PORT),  # noqa: S104 - the pod's own network
               "--metrics", "--no-slots", "--no-webui", "--offline")  # fmt: skip
     options = _serving_options(pool.spec.serving or Serving())
+    unload = unload_seconds(pool)
+    if unload is not None:
+        options["sleep-idle-seconds"] = str(unload)
     if len(models) == 1:
         (only,) = models
         own = {**options, **_model_options(pool, only), "alias": only.served_as}

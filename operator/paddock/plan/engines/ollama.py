@@ -14,6 +14,7 @@ from paddock.plan.engines.profile import (
     Refusal,
     declared_context,
     refuse_knobs,
+    unload_seconds,
 )
 
 _REFUSED = {
@@ -40,6 +41,13 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
         sentence = "Ollama has the cache types f16, q8_0 and q4_0."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
+    if serving.keep_alive is not None and unload_seconds(pool) is not None:
+        sentence = "It says the same as serving.keepAlive; leave one of them out."
+        refused.append(Refusal("spec.scaling.idle.unloadAfter", sentence))
+    scaling = pool.spec.scaling
+    if serving.keep_alive == "-1" and scaling is not None and scaling.least == 0:
+        sentence = "Ollama does not tell what runs: with min 0 it must unload its models some time."
+        refused.append(Refusal("spec.serving.keepAlive", sentence))
     refused += [
         Refusal(f"spec.models[{index}]", "Ollama's names have 80 characters at most; set as.")
         for index, each in enumerate(pool.spec.models)
@@ -56,7 +64,7 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
 def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     """Return how Ollama runs; it reads manifests live, so models join without a restart."""
     del models
-    serving = pool.spec.serving or Serving()
+    serving, unload = pool.spec.serving or Serving(), unload_seconds(pool)
     env = {
         "OLLAMA_HOST": f"0.0.0.0:{names.ENGINE_PORT}",
         "OLLAMA_MODELS": names.STORE_PATH,
@@ -68,7 +76,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         "OLLAMA_NUM_PARALLEL": serving.parallel,
         "OLLAMA_MAX_QUEUE": serving.max_queue,
         "OLLAMA_KV_CACHE_TYPE": serving.kv_cache_type,
-        "OLLAMA_KEEP_ALIVE": serving.keep_alive,
+        "OLLAMA_KEEP_ALIVE": serving.keep_alive if unload is None else f"{unload}s",
         "OLLAMA_FLASH_ATTENTION": _flag(serving.flash_attention),
     }
     env.update({name: str(value) for name, value in knobs.items() if value is not None})

@@ -6,6 +6,7 @@ Pure. An engine maps each `serving` knob or refuses it by name.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from paddock.api.base import seconds_of
 from paddock.api.inferencepool import HEALTH_PATHS, EngineName, InferencePool, Serving
 from paddock.api.localmodel import LocalModel, Modelfile, ModelfileParameters
 from paddock.wire import Json
@@ -139,6 +140,12 @@ def declared_context(pool: InferencePool, model: PooledModel) -> int | None:
     """Return the context somebody asked for: the pool's model, the pool, then the Modelfile."""
     serving = pool.spec.serving or Serving()
     return model.context_length or serving.context_length or model.parameters.num_ctx
+
+
+def unload_seconds(pool: InferencePool) -> int | None:
+    """Return after how many idle seconds models shall leave the memory, if they shall."""
+    idle = pool.spec.scaling.idle if pool.spec.scaling else None
+    return seconds_of(idle.unload_after) if idle and idle.unload_after else None
 
 
 def refuse_knobs(pool: InferencePool, knobs: Mapping[str, str]) -> tuple[Refusal, ...]:

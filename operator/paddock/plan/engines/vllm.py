@@ -19,6 +19,7 @@ from paddock.plan.engines.profile import (
     declared_context,
     refuse_knobs,
     refuse_modelfile,
+    unload_seconds,
 )
 from paddock.wire import Json
 
@@ -59,6 +60,9 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     if serving.tensor_parallel is not None and gpus % serving.tensor_parallel:
         sentence = f"tensorParallel must divide the GPUs of a replica; there are {gpus}."
         refused.append(Refusal("spec.serving.tensorParallel", sentence))
+    if unload_seconds(pool) is not None:
+        sentence = "vLLM does not load its model again by itself; use zeroAfter."
+        refused.append(Refusal("spec.scaling.idle.unloadAfter", sentence))
     if len(pool.spec.models) != 1:
         refused.append(Refusal("spec.models", "vLLM serves exactly one model; make more pools."))
     refused += [
