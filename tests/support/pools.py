@@ -47,6 +47,14 @@ def live(manifest: Manifest, uid: str = "uid-child") -> Manifest:
     return {**whole, "metadata": {**metadata, "uid": uid, "resourceVersion": "7"}}
 
 
+def scaled(manifest: Manifest, replicas: int) -> Manifest:
+    """Return a Deployment as it is once its number of replicas is written apart from it."""
+    spec = manifest.get("spec")
+    if manifest["kind"] != "Deployment" or not isinstance(spec, dict) or "replicas" in spec:
+        return manifest
+    return {**manifest, "spec": {**spec, "replicas": replicas}}
+
+
 def fresh(
     engine: EngineName = EngineName.LLAMA_CPP,
     /,
@@ -79,8 +87,10 @@ def serving(pool: InferencePool) -> GatewayState:
 
 def settled(facts: PoolFacts, settings: Settings = SETTINGS) -> PoolFacts:
     """Return the facts once every child is there and every engine has proven its models."""
-    plan = plan_pool(facts, settings)
-    children = {identity(manifest): live(manifest) for manifest in plan.wanted}
+    for _ in range(2):  # a Deployment hands over its number of replicas once it is there
+        plan = plan_pool(facts, settings)
+        children = {identity(each): scaled(live(each), plan.replicas) for each in plan.wanted}
+        facts = replace(facts, children=Children(children))
     pods = tuple(ready_pod(index) for index in range(plan.replicas))
     answers = tuple(
         LoadedModel(model.served_as, model.digest, loaded=model.preload, generated=model.preload)
@@ -88,7 +98,6 @@ def settled(facts: PoolFacts, settings: Settings = SETTINGS) -> PoolFacts:
     )
     return replace(
         facts,
-        children=Children(children),
         deployment=deployment(plan.replicas),
         pods=pods,
         reports={pod.uid: EngineReport(pod.name, answering=True, models=answers) for pod in pods},
