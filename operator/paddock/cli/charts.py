@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import yaml
 
+from paddock.cli.catalogue import CATALOGUE_SCHEMA, catalogue_schema
 from paddock.cli.crds import render_crds
 from paddock.local import builds
 from paddock.local.processes import run
@@ -54,8 +55,10 @@ INSTALLS = (
 def committed_copies(root: Path) -> dict[str, str]:
     """Return the generated files that need no Helm: the charts' CRDs and tables of values."""
     files = {f"charts/paddock-crds/files/{name}": text for name, text in render_crds().items()}
+    files[CATALOGUE_SCHEMA] = json.dumps(catalogue_schema(), indent=2) + "\n"
     for readme in sorted(root.glob("charts/*/README.md")):
-        schema = json.loads((readme.parent / "values.schema.json").read_text())
+        name = str((readme.parent / "values.schema.json").relative_to(root))
+        schema = json.loads(files.get(name) or (root / name).read_text())
         values = yaml.safe_load((readme.parent / "values.yaml").read_text())
         before, _, rest = readme.read_text().partition(BEGIN)
         table = "".join(value_table(schema, values))
@@ -71,7 +74,7 @@ def value_table(schema: Mapping[str, Json], values: Mapping[str, Json]) -> Itera
         found: Json = values
         for key in path.split("."):
             found = found.get(key) if isinstance(found, Mapping) else None
-        if found is not None:
+        if found is not None or path.rpartition(".")[2] in values:
             yield f"| `{path}` | `{json.dumps(found)}` | {description} |\n"
     yield "\n"
 

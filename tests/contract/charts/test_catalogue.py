@@ -1,0 +1,107 @@
+"""The chart of models: entries are the specs of our kinds, and the apiserver takes them all."""
+
+import json
+from typing import Any
+
+import pytest
+
+from paddock.local.problems import LocalError
+from support.chart_site import Site
+from support.charts import CHARTS, Manifest, helm, rendered
+
+pytestmark = pytest.mark.contract
+TINY = {"name": "tiny", "source": "https://models.example.com/tiny.gguf"}
+OTHER = {"name": "other", "source": "hf://ORG/REPO", "storage": {"claimName": "own"}}
+CHAT = {"name": "chat", "engine": {"name": "Ollama"}, "models": [{"name": "tiny"}]}
+
+CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"models": [TINY, OTHER]},
+        {
+            "tiny": {"source": TINY["source"]},
+            "other": {"source": "hf://ORG/REPO", "storage": {"claimName": "own"}},
+            "paddock": {
+                "engine": {"name": "LlamaCpp"},
+                "models": [{"name": "tiny"}, {"name": "other"}],
+            },
+        },
+    ),
+    (
+        {
+            "models": [TINY, OTHER, {"name": "there", "source": "pvc://claim/x.gguf"}],
+            "pools": [CHAT, {"name": "two", "models": [{"name": "other"}], "replicas": 0}],
+            "engine": "Ollama",
+            "replicaCount": 3,
+            "persistence": {"size": "5Gi", "storageClass": "fast", "retain": "Delete"},
+        },
+        {
+            "tiny": {
+                "source": TINY["source"],
+                "storage": {"size": "5Gi", "storageClassName": "fast", "retain": "Delete"},
+            },
+            "other": {"source": "hf://ORG/REPO", "storage": {"claimName": "own"}},
+            "there": {"source": "pvc://claim/x.gguf"},
+            "chat": {"engine": {"name": "Ollama"}, "models": [{"name": "tiny"}], "replicas": 3},
+            "two": {"engine": {"name": "Ollama"}, "models": [{"name": "other"}], "replicas": 0},
+        },
+    ),
+    (
+        {"models": [TINY], "persistence.existingClaim": "shared"},
+        {
+            "tiny": {"source": TINY["source"], "storage": {"claimName": "shared"}},
+            "paddock": {"engine": {"name": "LlamaCpp"}, "models": [{"name": "tiny"}]},
+        },
+    ),
+]
+
+
+def specs(manifests: list[Manifest]) -> dict[str, Any]:
+    return {each["metadata"]["name"]: each["spec"] for each in manifests}
+
+
+@pytest.mark.parametrize(("values", "expected"), CASES)
+def test_entries_become_models_and_pools(
+    site: Site, values: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    manifests = rendered("paddock-models", values, namespace=site.namespace)
+    assert specs(manifests) == expected
+    site.install("kinds", "paddock-crds")
+    site.wait_for_kinds()
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    said = site.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=body)
+    assert said.count("serverside-applied") == len(manifests)
+
+
+def test_empty_catalogue_makes_nothing() -> None:
+    assert rendered("paddock-models") == []
+
+
+def test_annotations_reach_each_kind() -> None:
+    values = {"models": [TINY], "modelAnnotations": {"a": "1"}, "poolAnnotations": {"b": "2"}}
+    found = {
+        each["kind"]: each["metadata"]["annotations"] for each in rendered("paddock-models", values)
+    }
+    assert found == {"LocalModel": {"a": "1"}, "InferencePool": {"b": "2"}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"models": [{"name": "tiny"}]},
+        {"models": [{**TINY, "sorce": "x"}]},
+        {"models": [{**TINY, "name": "Tiny\nx: y"}]},
+        {"models": [{**TINY, "source": "ftp://x"}]},
+        {"models": [{**TINY, "storage": {"sise": "1Gi"}}]},
+        {"pools": [{**CHAT, "engine": {"name": "TGI"}}]},
+        {"pools": [{**CHAT, "models": []}]},
+        {"engine": "TGI"},
+        {"persistence": {"size": "ten"}},
+    ],
+)
+def test_misspelt_entry_is_refused_by_the_schema(wrong: dict[str, Any]) -> None:
+    with pytest.raises(LocalError, match="schema"):
+        rendered("paddock-models", wrong)
+
+
+def test_catalogue_is_linted_with_no_complaint() -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHARTS / "paddock-models"))
