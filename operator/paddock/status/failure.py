@@ -16,7 +16,7 @@ _Status = TypeVar("_Status", LocalModelStatus, InferencePoolStatus)
 def with_failure(
     status: _Status, error: PaddockError, *, generation: int, now: datetime
 ) -> _Status:
-    """Return the status with Ready unknown; what else was true is kept with its generation."""
+    """Return the status of this generation with Ready unknown; other conditions keep their own."""
     reason = Reason(error.reason)
     kind = ConditionType.RECONCILING if error.retry else ConditionType.STALLED
     words = " ".join(str(error).split())[:500]
@@ -29,4 +29,6 @@ def with_failure(
     kept: tuple[Condition, ...] = tuple(
         each for each in status.conditions if each.type not in replaced
     )
-    return status.model_copy(update={"conditions": (*told, *kept)})
+    return status.model_copy(
+        update={"conditions": (*told, *kept), "observed_generation": generation}
+    )
