@@ -11,6 +11,7 @@ from paddock.api.inferencepool import InferencePoolStatus
 from paddock.api.localmodel import LocalModelStatus
 from paddock.api.reasons import ConditionType, Reason
 from paddock.clock import parse_rfc3339
+from support.gitops import AGREEING, argo_health, kstatus
 
 ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 """Present only while true."""
@@ -32,8 +33,30 @@ Status = LocalModelStatus | InferencePoolStatus
 
 def check_status(status: Status, *, generation: int) -> None:
     """Fail with every rule the status breaks."""
-    broken = list(broken_rules(status, generation=generation))
+    broken = [
+        *broken_rules(status, generation=generation),
+        *_broken_for_gitops(status, generation=generation),
+    ]
     assert not broken, "\n".join(broken)
+
+
+def _broken_for_gitops(status: Status, *, generation: int) -> Iterator[str]:
+    """Compare kstatus and Argo CD with what Ready, Stalled and Reconciling say."""
+    kind = "LocalModel" if isinstance(status, LocalModelStatus) else "InferencePool"
+    told = status.model_dump(by_alias=True, exclude_none=True)
+    whole = {"metadata": {"generation": generation}, "status": told}
+    states = {each.type: each.status for each in status.conditions}
+    if states.get(ConditionType.READY) == "True":
+        wanted = "Current"
+    else:
+        wanted = "Failed" if ConditionType.STALLED in states else "InProgress"
+    if kstatus(whole) != wanted:
+        yield f"kstatus says {kstatus(whole)}, not {wanted}"
+    health, message = argo_health(kind, whole)
+    if health != AGREEING[wanted]:
+        yield f"Argo CD says {health}, not {AGREEING[wanted]}"
+    if message not in {each.message for each in status.conditions}:
+        yield f"Argo CD shows words that no condition says: {message!r}"
 
 
 def broken_rules(status: Status, *, generation: int) -> Iterator[str]:

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from paddock.local.problems import LocalError
 from support.chart_site import Site
-from support.charts import CHARTS, Manifest, helm, rendered
+from support.charts import CHARTS, ROOT, Manifest, helm, rendered
 
 pytestmark = pytest.mark.contract
 TINY = {"name": "tiny", "source": "https://models.example.com/tiny.gguf"}
@@ -70,6 +71,16 @@ def test_entries_become_models_and_pools(
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
     said = site.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=body)
     assert said.count("serverside-applied") == len(manifests)
+
+
+def test_values_of_the_argo_application_make_its_models_in_its_waves() -> None:
+    file = ROOT / "manifests" / "gitops" / "argocd" / "application.yaml"
+    values = yaml.safe_load(file.read_text())["spec"]["source"]["helm"]["valuesObject"]
+    waves = {
+        each["kind"]: each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]
+        for each in rendered("paddock-models", values)
+    }
+    assert waves == {"LocalModel": "0", "InferencePool": "1"}
 
 
 def test_empty_catalogue_makes_nothing() -> None:
