@@ -43,6 +43,7 @@ POOL_HEADER = "x-paddock-pool"
 ACTIVATOR = "paddock-activator"
 """Deployment, Service and account of the activator, in the operator's namespace."""
 ACTIVATOR_PORT = 8080
+ACTIVATOR_SERVICE_PORT = 80
 GATEWAY = "paddock-gateway"
 """Name of a namespace's one front door: Deployment, Service, ConfigMap, NetworkPolicy."""
 GATEWAY_COMPONENT = "gateway"

@@ -15,6 +15,7 @@ from pathlib import Path
 import envoy
 import httpx
 
+from paddock import names
 from paddock.facts import EnvoyReport
 from paddock.observe.gateway import read_state
 from paddock.plan.gateway.bootstrap import READY_PATH, STATE_PATH, Place
@@ -101,11 +102,10 @@ def moved(text: str, backends: Mapping[str, str]) -> str:
     """Move the pools' endpoints from their Services to this machine."""
     for service, backend in backends.items():
         host, _, port = backend.rpartition(":")
-        old = json.dumps(
-            {"address": f"{service}.svc.cluster.local.", "port_value": 8080}, separators=(",", ":")
-        )
         new = json.dumps({"address": host, "port_value": int(port)}, separators=(",", ":"))
-        text = text.replace(old, new)
+        for known in (names.ENGINE_PORT, names.ACTIVATOR_SERVICE_PORT):
+            old = {"address": f"{service}.svc.cluster.local.", "port_value": known}
+            text = text.replace(json.dumps(old, separators=(",", ":")), new)
     return text
 
 

@@ -16,7 +16,8 @@ class Limits:
     body_bytes: int = 10 * _MEBI
     held_bytes: int = 64 * _MEBI
     """Bodies of all requests together."""
-    hold_seconds: float = 600.0
+    hold_seconds: float = 540.0
+    """Less than the 10 minutes in which a gateway expects a sign of life."""
     heartbeat_seconds: float = 5.0
     body_seconds: float = 30.0
     """How long a caller may take to send its body."""

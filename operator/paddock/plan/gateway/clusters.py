@@ -1,6 +1,7 @@
 """Where requests go: one cluster for each pool's pods, found by DNS. Pure.
 
-Nothing here names a pod: with the operator gone, pods come and go all the same.
+Nothing here names a pod: with the operator gone, pods come and go all the same. A pool that may be
+at zero has the activator behind its pods, which gets what none of them can take.
 """
 
 from paddock import names
@@ -21,10 +22,46 @@ def pool_cluster_name(pool: InferencePool) -> str:
     return f"pool/{pool.metadata.name}"
 
 
+def target_cluster_name(pool: InferencePool) -> str:
+    """Name the cluster that requests for a pool go to."""
+    return f"wake/{pool.metadata.name}" if may_be_at_zero(pool) else pool_cluster_name(pool)
+
+
+def may_be_at_zero(pool: InferencePool) -> bool:
+    """Tell whether a request may find the pool asleep, to be woken."""
+    return pool.spec.scaling is not None and pool.spec.scaling.least == 0
+
+
+def wake_cluster(pool: InferencePool) -> dict[str, Json]:
+    """Return the cluster of a pool's pods or, where there is none, of the activator."""
+    return typed(
+        "config.cluster.v3.Cluster",
+        name=target_cluster_name(pool),
+        connect_timeout=_CONNECT_SECONDS,
+        lb_policy="CLUSTER_PROVIDED",
+        cluster_type={
+            "name": "envoy.clusters.aggregate",
+            "typed_config": typed(
+                "extensions.clusters.aggregate.v3.ClusterConfig",
+                clusters=[pool_cluster_name(pool), names.ACTIVATOR],
+            ),
+        },
+    )
+
+
+def activator_cluster(operator_namespace: str, domain: str) -> dict[str, Json]:
+    """Return the cluster of the activator, by its Service."""
+    host = f"{names.ACTIVATOR}.{operator_namespace}.svc.{domain}."
+    return _by_dns(names.ACTIVATOR, address(names.ACTIVATOR_SERVICE_PORT, host))
+
+
 def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
     """Return the cluster of a pool's ready pods, by its headless Service."""
     service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
-    name = pool_cluster_name(pool)
+    return _by_dns(pool_cluster_name(pool), address(names.ENGINE_PORT, service))
+
+
+def _by_dns(name: str, place: Json) -> dict[str, Json]:
     return typed(
         "config.cluster.v3.Cluster",
         name=name,
@@ -40,9 +77,7 @@ def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
         lb_policy="LEAST_REQUEST",
         load_assignment={
             "cluster_name": name,
-            "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": address(names.ENGINE_PORT, service)}}]}
-            ],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": place}}]}],
         },
         circuit_breakers={"thresholds": [_limits()]},
         outlier_detection=_ejection(),

@@ -58,7 +58,13 @@ def living_pools(facts: GatewayFacts) -> tuple[InferencePool, ...]:
 
 def render_gateway(facts: GatewayFacts, settings: Settings) -> Rendering:
     """Return the configuration that the namespace's pools ask for."""
-    return render(facts.namespace, living_pools(facts), facts.models, settings.cluster_domain)
+    return render(
+        facts.namespace,
+        living_pools(facts),
+        facts.models,
+        settings.cluster_domain,
+        operator_namespace=settings.operator_namespace,
+    )
 
 
 def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) -> GatewayPlan:

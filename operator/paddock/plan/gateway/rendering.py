@@ -14,7 +14,12 @@ from paddock.plan.gateway.bootstrap import (
     bootstrap,
 )
 from paddock.plan.gateway.catalog import served_by
-from paddock.plan.gateway.clusters import pool_cluster
+from paddock.plan.gateway.clusters import (
+    activator_cluster,
+    may_be_at_zero,
+    pool_cluster,
+    wake_cluster,
+)
 from paddock.plan.gateway.listener import listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
 from paddock.plan.gateway.xds import discovery, from_file, text
@@ -47,6 +52,8 @@ def render(
     models: Mapping[str, LocalModel],
     domain: str,
     place: Place | None = None,
+    *,
+    operator_namespace: str = "paddock-system",
 ) -> Rendering:
     """Return the configuration that serves these pools."""
     place = place or Place()
@@ -55,7 +62,7 @@ def render(
         key=lambda pool: pool.metadata.name,
     )
     table = route_table(served_by(alive, models))
-    clusters = [pool_cluster(pool, domain) for pool in alive]
+    clusters = _clusters(alive, domain, operator_namespace)
     source: Json = {
         "rds": {
             "route_config_name": ROUTE_TABLE,
@@ -75,6 +82,16 @@ def render(
         },
         whole=text(_whole(start, clusters, listener({"route_config": _bare(table)}, place.port))),
     )
+
+
+def _clusters(
+    pools: Sequence[InferencePool], domain: str, operator_namespace: str
+) -> list[dict[str, Json]]:
+    clusters = [pool_cluster(pool, domain) for pool in pools]
+    sleepers = [wake_cluster(pool) for pool in pools if may_be_at_zero(pool)]
+    if not sleepers:
+        return clusters
+    return [*clusters, activator_cluster(operator_namespace, domain), *sleepers]
 
 
 def _whole(start: Mapping[str, Json], clusters: Sequence[Json], front: Mapping[str, Json]) -> Json:

@@ -7,10 +7,16 @@ model with a route its engine lacks gets a sentence that names where to go.
 import re
 from collections.abc import Iterator, Sequence
 
+from paddock import names
+from paddock.api.inferencepool import InferencePool
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway import listing
 from paddock.plan.gateway.catalog import Offer, Served
-from paddock.plan.gateway.clusters import pool_cluster_name
+from paddock.plan.gateway.clusters import (
+    may_be_at_zero,
+    pool_cluster_name,
+    target_cluster_name,
+)
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
 from paddock.wire import Json
@@ -85,11 +91,16 @@ def _elsewhere(served: Served) -> str:
 
 
 def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> Json:
-    names = [pool_cluster_name(offer.pool) for offer in offers]
-    weighted: Json = {"clusters": [{"name": name, "weight": 1} for name in names]}
-    where: dict[str, Json] = (
-        {"cluster": names[0]} if len(names) == 1 else {"weighted_clusters": weighted}
-    )
+    clusters = [target_cluster_name(offer.pool) for offer in offers]
+    headers = [_told_to_the_activator(offer.pool) for offer in offers]
+    weighted: Json = {
+        "clusters": [
+            {"name": name, "weight": 1, "request_headers_to_add": added}
+            for name, added in zip(clusters, headers, strict=True)
+        ]
+    }
+    alone = len(clusters) == 1
+    where: dict[str, Json] = {"cluster": clusters[0]} if alone else {"weighted_clusters": weighted}
     action: dict[str, Json] = {
         **where,
         "timeout": _TOTAL_SECONDS,
@@ -108,7 +119,24 @@ def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> Json:
             "host_selection_retry_max_attempts": 3,
         },
     }
-    return {"match": match, "route": action}
+    return {
+        "match": match,
+        "route": action,
+        **({"request_headers_to_add": headers[0]} if alone and headers[0] else {}),
+    }
+
+
+def _told_to_the_activator(pool: InferencePool) -> list[Json]:
+    """Return the header that names a pool which may have to be woken, whatever the caller sent."""
+    if not may_be_at_zero(pool):
+        return []
+    value = f"{pool.metadata.namespace}/{pool.metadata.name}"
+    return [
+        {
+            "header": {"key": names.POOL_HEADER, "value": value},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }
+    ]
 
 
 def _refusals() -> Iterator[Json]:
