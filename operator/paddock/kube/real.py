@@ -172,7 +172,7 @@ class RealCluster:
         }
         query = urlencode({"fieldManager": names.SCALING_MANAGER, "force": "true"})
         path = f"{_path(kind, namespace, name)}/scale?{query}"
-        await self._write("PATCH", path, body, _APPLY)
+        await self._write("PATCH", path, apply_text(body), _APPLY)
 
     async def delete(
         self,

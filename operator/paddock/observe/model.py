@@ -105,18 +105,14 @@ async def observe_events(
 
 
 def _pools(cache: Cache, model: LocalModel) -> Iterable[InferencePool]:
-    name = model.metadata.name
-    for manifest in cache.list(kinds.INFERENCE_POOLS, model.metadata.namespace):
-        used = {text(each, "name") for each in items(manifest, "spec", "models")}
-        if name in used and at(manifest, "metadata", "deletionTimestamp") is None:
+    metadata = model.metadata
+    for manifest in cache.indexed(kinds.INFERENCE_POOLS, metadata.namespace, metadata.name):
+        if at(manifest, "metadata", "deletionTimestamp") is None:
             yield InferencePool.model_validate(manifest)
 
 
 def _siblings(cache: Cache, model: LocalModel) -> Iterable[LocalModel]:
-    claim = claim_of(model)
-    for manifest in cache.list(kinds.LOCAL_MODELS, model.metadata.namespace):
-        if text(manifest, "metadata", "uid") == model.metadata.uid:
-            continue
-        other = LocalModel.model_validate(manifest)
-        if claim_of(other) == claim:
-            yield other
+    metadata = model.metadata
+    for manifest in cache.indexed(kinds.LOCAL_MODELS, metadata.namespace, claim_of(model)):
+        if text(manifest, "metadata", "uid") != metadata.uid:
+            yield LocalModel.model_validate(manifest)
