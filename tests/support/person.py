@@ -69,6 +69,28 @@ class Person:
         body = json.loads(json.dumps({"status": status}))
         self.client.request("PATCH", path, body, "application/merge-patch+json")
 
+    def claim(self, name: str, *, made_for: str) -> None:
+        """Make a claim as the operator makes it for a model."""
+        labels = {"app.kubernetes.io/managed-by": "paddock", "paddock.dev/model": made_for}
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "labels": labels},
+            "spec": spec,
+        }
+        self.client.request("POST", self._claims, body)
+
+    def claims(self) -> list[str]:
+        """Return the names of the claims that are not being deleted."""
+        items: Any = self.client.request("GET", self._claims)["items"]
+        found = [each["metadata"] for each in items]
+        return [each["name"] for each in found if "deletionTimestamp" not in each]
+
+    @property
+    def _claims(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/persistentvolumeclaims"
+
 
 def condition(kind: str, status: str, reason: str, message: str) -> dict[str, Any]:
     return {

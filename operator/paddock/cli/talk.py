@@ -55,13 +55,12 @@ async def reach(session: Session, pool: str, model: str | None) -> AsyncIterator
     found = await session.user.cluster.get(kinds.INFERENCE_POOLS, session.namespace, pool)
     if found is None:
         raise MissingError(f"There is no InferencePool {pool} in namespace {session.namespace}.")
-    asked = model or model_of(InferencePool.model_validate(found))
+    parsed = InferencePool.model_validate(found)
+    asked = model or model_of(parsed)
     pods = await engine_pods(session, pool)
     pod = next((each for each in pods if each.ready and not each.deleting), None)
     if pod is None:
-        raise NotReadyError(
-            f"No replica of {pool} is ready; `paddock explain pool/{pool}` says why."
-        )
+        raise NotReadyError(absence_of(parsed))
     async with open_tunnel(
         session.user.configuration, session.namespace, pod.name, names.ENGINE_PORT
     ) as url:
@@ -73,6 +72,14 @@ async def engine_pods(session: Session, pool: str) -> Sequence[PodFact]:
     labels = f"{names.POOL_LABEL}={names.fitted_name(pool)},{names.COMPONENT_LABEL}={COMPONENT}"
     pods = await session.user.cluster.list(kinds.PODS, session.namespace, label_selector=labels)
     return sorted(map(pod_fact, pods), key=lambda pod: pod.name)
+
+
+def absence_of(pool: InferencePool) -> str:
+    """Say why there is nobody to talk to."""
+    name, scaling = pool.metadata.name, pool.status.scaling
+    if scaling is not None and scaling.desired == 0:
+        return f"{name} sleeps at zero replicas; a request to its endpoint wakes it."
+    return f"No replica of {name} is ready; `paddock explain pool/{name}` says why."
 
 
 def model_of(pool: InferencePool) -> str:

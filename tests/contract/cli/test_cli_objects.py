@@ -225,43 +225,20 @@ def test_no_rights_no_server_and_no_kubeconfig_have_one_code(
     assert "The kubeconfig cannot be used" in absent.stderr
 
 
-def make_claim(person: Person, name: str, made_for: str) -> None:
-    labels = {"app.kubernetes.io/managed-by": "paddock", "paddock.dev/model": made_for}
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    person.client.request(
-        "POST",
-        f"/api/v1/namespaces/{person.namespace}/persistentvolumeclaims",
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "labels": labels},
-            "spec": spec,
-        },
-    )
-
-
-def claims_of(person: Person) -> list[str]:
-    path = f"/api/v1/namespaces/{person.namespace}/persistentvolumeclaims"
-    items: Any = person.client.request("GET", path)["items"]
-    return [
-        each["metadata"]["name"] for each in items if "deletionTimestamp" not in each["metadata"]
-    ]
-
-
 def test_purge_deletes_only_what_no_model_names_and_asks_first(person: Person) -> None:
     person.make("LocalModel", "tiny", {"source": SOURCE})
     for name in ("tiny", "gone", "lost"):
-        make_claim(person, f"{name}-weights", name)
+        person.claim(f"{name}-weights", made_for=name)
     assert person.types("purge", "tiny").exit_code == 4
     unasked = person.types("purge")
     assert (unasked.exit_code, "say --yes" in unasked.stderr) == (1, True)
     assert person.types("purge", "--dry-run").stdout.splitlines()[1].split()[0] == "gone-weights"
-    assert claims_of(person) == ["gone-weights", "lost-weights", "tiny-weights"]
+    assert person.claims() == ["gone-weights", "lost-weights", "tiny-weights"]
     assert "Deleted 1." in person.types("purge", "gone", "--yes").stdout
-    assert claims_of(person) == ["lost-weights", "tiny-weights"]
+    assert person.claims() == ["lost-weights", "tiny-weights"]
     assert "Deleted 1." in person.types("purge", "-y").stdout
     assert "No weights are kept" in person.types("purge").stdout
-    assert claims_of(person) == ["tiny-weights"]
+    assert person.claims() == ["tiny-weights"]
 
 
 def test_chat_and_top_of_a_pool_without_replicas_say_so(person: Person) -> None:

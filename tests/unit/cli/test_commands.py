@@ -6,7 +6,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from paddock.__main__ import main
+from paddock.api.inferencepool import ScalingStatus
 from paddock.cli.bench import prompt_of
+from paddock.cli.talk import absence_of
+from support.pools import fresh
 
 
 def types(*words: str) -> Result:
@@ -51,3 +54,12 @@ def test_no_two_prompts_of_a_bench_start_alike() -> None:
     prompts = [prompt_of(16, number) for number in range(200)]
     assert len({prompt.split(":")[0] for prompt in prompts}) == 200
     assert {len(prompt.split()) for prompt in prompts} == {17}
+
+
+def test_pool_that_sleeps_is_not_called_broken() -> None:
+    pool = fresh().pool
+    asleep = pool.status.model_copy(update={"scaling": ScalingStatus(desired=0, why="Idle.")})
+    assert absence_of(pool.model_copy(update={"status": asleep})) == (
+        "chat sleeps at zero replicas; a request to its endpoint wakes it."
+    )
+    assert absence_of(pool).startswith("No replica of chat is ready; `paddock explain pool/chat`")
