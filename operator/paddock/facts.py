@@ -273,7 +273,6 @@ class PoolFacts:
     now: datetime
     children: Children = Children()
     models: Mapping[str, LocalModel] = field(default_factory=dict)
-    claims: Mapping[str, ClaimFact] = field(default_factory=dict)
     deployment: DeploymentFact | None = None
     pods: tuple[PodFact, ...] = ()
     reports: Mapping[str, EngineReport] = field(default_factory=dict)

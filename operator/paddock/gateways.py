@@ -19,6 +19,7 @@ from paddock.kube.cluster import Cluster
 from paddock.observe.envoy import Judge
 from paddock.observe.gateway import observe_gateway, with_reports
 from paddock.observe.raw import text
+from paddock.observe.warnings import Warnings
 from paddock.plan.gateway.plan import (
     GatewayPlan,
     living_pools,
@@ -45,7 +46,7 @@ class Gateways:
     ) -> None:
         self._cluster, self._cache, self._settings = cluster, cache, settings
         self._clock, self._client = clock, client
-        self._judge = Judge()
+        self._warnings, self._judge = Warnings(cluster, clock), Judge()
         self._states: dict[str, GatewayState] = {}
         self._reports: dict[str, Mapping[str, EnvoyReport]] = {}
         """By namespace and pod uid, what an Envoy said last."""
@@ -65,7 +66,7 @@ class Gateways:
     async def reconcile(self, namespace: str) -> Outcome:
         """Run one pass over a namespace's gateway."""
         with span("observe"):
-            facts = await observe_gateway(namespace, self._cluster, self._cache, self._clock)
+            facts = await observe_gateway(namespace, self._warnings, self._cache, self._clock)
             if not living_pools(facts):
                 self._forget(namespace)
                 return Done()

@@ -21,6 +21,7 @@ from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
 from paddock.observe.pool import observe_pool
 from paddock.observe.proofs import Proofs
+from paddock.observe.warnings import Warnings
 from paddock.plan.model import ModelPlan, plan_model
 from paddock.plan.pool import plan_pool
 from paddock.settings import Settings
@@ -49,6 +50,7 @@ class Conductor:
     ) -> None:
         self._cluster, self._cache, self._settings = cluster, cache, settings
         self._clock, self._client, self._measures = clock, client, measures
+        self._warnings = Warnings(cluster, clock)
         self._proofs: dict[Key, Proofs] = {}
         self._histories: dict[Key, DemandHistory | None] = {}
         self._gateways = Gateways(cluster, cache, settings, clock, client)
@@ -113,7 +115,7 @@ class Conductor:
             return Done()
         with span("observe"):
             facts = await observe_model(
-                model, self._cluster, self._cache, self._clock, self._client
+                model, self._warnings, self._cache, self._clock, self._client
             )
         self._measures.note_progress(key, facts.progress)
         with span("plan"):
@@ -146,7 +148,7 @@ class Conductor:
         proofs = self._proofs.setdefault(key, Proofs())
         with span("observe"):
             facts = await observe_pool(
-                pool, self._cluster, self._cache, self._clock, self._client, proofs
+                pool, self._warnings, self._cache, self._clock, self._client, proofs
             )
         facts = replace(
             facts,

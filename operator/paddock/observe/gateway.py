@@ -12,11 +12,10 @@ from paddock.clock import Clock
 from paddock.errors import EngineError
 from paddock.facts import Children, EnvoyReport, GatewayFacts, PodFact
 from paddock.kube.cache import Cache
-from paddock.kube.cluster import Cluster
 from paddock.observe.asker import Asker
-from paddock.observe.model import observe_events
 from paddock.observe.objects import pod_fact
 from paddock.observe.raw import items, number, text
+from paddock.observe.warnings import Warnings
 from paddock.plan.gateway.bootstrap import STATE_PATH
 from paddock.wire import Json, Manifest
 
@@ -26,7 +25,7 @@ _KINDS = (kinds.DEPLOYMENTS, kinds.SERVICES, kinds.CONFIG_MAPS, kinds.NETWORK_PO
 
 
 async def observe_gateway(
-    namespace: str, cluster: Cluster, cache: Cache, clock: Clock
+    namespace: str, warnings: Warnings, cache: Cache, clock: Clock
 ) -> GatewayFacts:
     """Return the facts about one namespace's gateway, less what its Envoys say."""
     pods = list(cache.indexed(kinds.PODS, namespace, names.GATEWAY_COMPONENT))
@@ -46,7 +45,7 @@ async def observe_gateway(
         children=Children(_children(namespace, cache)),
         pods=facts,
         nudges={fact.uid: _nudge(pod) for fact, pod in zip(facts, pods, strict=True)},
-        events=await observe_events(cluster, namespace, waiting),
+        events=await warnings.about(namespace, waiting),
     )
 
 

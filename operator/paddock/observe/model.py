@@ -10,11 +10,11 @@ from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel, Progress
 from paddock.api.pull import PullNews
 from paddock.clock import Clock
-from paddock.facts import Children, EventFact, JobFact, ModelFacts, PodFact
+from paddock.facts import Children, JobFact, ModelFacts, PodFact
 from paddock.kube.cache import Cache
-from paddock.kube.cluster import Cluster
-from paddock.observe.objects import claim_fact, event_fact, job_fact, pod_fact
+from paddock.observe.objects import claim_fact, job_fact, pod_fact
 from paddock.observe.raw import at, items, text
+from paddock.observe.warnings import Warnings
 from paddock.plan.model import claim_of
 from paddock.wire import Manifest
 
@@ -22,7 +22,7 @@ _PROGRESS_SECONDS = 1.0
 
 
 async def observe_model(
-    model: LocalModel, cluster: Cluster, cache: Cache, clock: Clock, client: httpx.AsyncClient
+    model: LocalModel, warnings: Warnings, cache: Cache, clock: Clock, client: httpx.AsyncClient
 ) -> ModelFacts:
     """Return the facts about one LocalModel."""
     metadata = model.metadata
@@ -44,7 +44,7 @@ async def observe_model(
         pods=tuple(pod for pod in pods if pod.phase in ("Pending", "Running", "Failed")),
         progress=Progress(**news.model_dump(exclude={"trouble"})) if news else None,
         trouble=news.trouble if news else None,
-        events=await observe_events(cluster, metadata.namespace, _waiting(jobs, pods)),
+        events=await warnings.about(metadata.namespace, _waiting(jobs, pods)),
         pools=tuple(_pools(cache, model)),
         siblings=tuple(_siblings(cache, model)),
     )
@@ -90,18 +90,6 @@ async def _news(client: httpx.AsyncClient, pods: Iterable[PodFact]) -> PullNews 
         return PullNews.model_validate_json(answer.content)
     except (httpx.HTTPError, ValidationError):
         return None
-
-
-async def observe_events(
-    cluster: Cluster, namespace: str, uids: Iterable[str]
-) -> tuple[EventFact, ...]:
-    """Read the warnings recorded about objects that do not come up; nothing for those that do."""
-    found: list[EventFact] = []
-    for uid in uids:
-        selector = f"involvedObject.uid={uid},type=Warning"
-        events = await cluster.list(kinds.EVENTS, namespace, field_selector=selector)
-        found += [event_fact(event) for event in events]
-    return tuple(sorted(set(found), key=lambda event: (event.object, event.reason, event.message)))
 
 
 def _pools(cache: Cache, model: LocalModel) -> Iterable[InferencePool]:

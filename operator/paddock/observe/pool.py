@@ -10,13 +10,12 @@ from paddock.api.localmodel import LocalModel
 from paddock.clock import Clock
 from paddock.facts import Children, EngineReport, PodFact, PoolFacts
 from paddock.kube.cache import Cache
-from paddock.kube.cluster import Cluster
 from paddock.observe.demand import observe_demand
 from paddock.observe.engines import ExpectedModel, probe_engine
-from paddock.observe.model import observe_events
 from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
 from paddock.observe.raw import text
+from paddock.observe.warnings import Warnings
 from paddock.wire import Manifest
 
 _LEAST_LOAD_SECONDS, _LOAD_BYTES_PER_SECOND = 60.0, 50_000_000
@@ -25,7 +24,7 @@ _LEAST_LOAD_SECONDS, _LOAD_BYTES_PER_SECOND = 60.0, 50_000_000
 
 async def observe_pool(
     pool: InferencePool,
-    cluster: Cluster,
+    warnings: Warnings,
     cache: Cache,
     clock: Clock,
     client: httpx.AsyncClient,
@@ -51,7 +50,7 @@ async def observe_pool(
         reports=await proofs.of(
             pods, _expected(pool, models), _asker(pool, client), clock.monotonic()
         ),
-        events=await observe_events(cluster, metadata.namespace, waiting),
+        events=await warnings.about(metadata.namespace, waiting),
         moment=clock.monotonic(),
         demand=await observe_demand(client, pool.spec.engine.name, pods)
         if pool.spec.scaling is not None
