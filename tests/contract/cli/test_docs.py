@@ -74,7 +74,7 @@ class Desk:
             self.kubectl(words[1:], command.typed, str(command))
         elif words[:2] in (["helm", "install"], ["helm", "upgrade"]):
             kept = [each for each in words[2:] if each not in {"--create-namespace", "--install"}]
-            render(kept, str(command))
+            render(kept, str(command), command.typed)
 
     def applies(self, block: Block) -> None:
         """Apply a block's objects; what is not of a namespace is only tried."""
@@ -115,12 +115,12 @@ class Desk:
                 (self._folder / word.rpartition("=")[2]).write_text("canary")
 
 
-def render(words: list[str], where: str) -> None:
+def render(words: list[str], where: str, typed: str | None = None) -> None:
     """Render what Helm would install; the charts' own tests install it."""
     binary = builds.ensure(["helm"], Lines())["helm"] / "helm"
     done = subprocess.run(
         [binary, "template", *words],
-        capture_output=True, text=True, check=False, timeout=SECONDS, cwd=ROOT,
+        input=typed, capture_output=True, text=True, check=False, timeout=SECONDS, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, f"{where}: {done.stderr}"
 
@@ -131,7 +131,9 @@ def render(words: list[str], where: str) -> None:
 def test_values_are_what_the_chart_takes(block: Block, tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(block.text)
-    render(["paddock", "charts/paddock", "-f", str(values)], str(block))
+    own = block.file.parent.relative_to(ROOT)
+    chart = own if own.parts[0] == "charts" else "charts/paddock"
+    render(["paddock", str(chart), "-f", str(values)], str(block))
 
 
 @pytest.fixture(scope="module")
