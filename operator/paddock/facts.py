@@ -266,6 +266,16 @@ class GatewayFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryFact:
+    """What a pool's Collector got acknowledged, by its own count."""
+
+    grew: bool
+    """The count grew since this process looked first."""
+    quiet_seconds: float
+    """Since it grew last, or since the first look."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoolFacts:
     """Everything one pass over an InferencePool may decide on."""
 
@@ -284,6 +294,9 @@ class PoolFacts:
     """By pod uid, of pools that scale; an engine that did not say is absent."""
     history: DemandHistory | None = None
     gateway: GatewayState | None = None
+    collectors: tuple[PodFact, ...] = ()
+    """Pods of the pool's own Collector."""
+    delivery: DeliveryFact | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ GATEWAY_CONFIG_PATH = "/etc/paddock"
 CONFIG_ANNOTATION = f"{GROUP}/config"
 NUDGE_ANNOTATION = f"{GROUP}/refresh"
 
+COLLECTOR = "collector"
+"""Component and container name of a pool's own OpenTelemetry Collector."""
+COLLECTOR_PORT = 8888
+"""Where it tells its own metrics."""
+
 STORE_PATH = "/store"
 CLAIMS_PATH = "/claims"
 CREDENTIALS_PATH = "/credentials"
@@ -103,6 +108,11 @@ def check_job_name(model: str, plan_hash: str) -> str:
 def free_job_name(model: str, uid: str) -> str:
     """Name the Job that frees one deleted model's blobs in a claim it shared."""
     return fitted_name(model, f"free-{short_hash(uid)}")
+
+
+def collector_name(pool: str) -> str:
+    """Name the objects of a pool's own OpenTelemetry Collector."""
+    return fitted_name(pool, "collector")
 
 
 def pool_child_name(pool: str) -> str:

@@ -19,8 +19,7 @@ from paddock.gateways import Gateways
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
-from paddock.observe.pool import observe_pool
-from paddock.observe.proofs import Proofs
+from paddock.observe.pool import PoolMemory, observe_pool
 from paddock.observe.warnings import Warnings
 from paddock.plan.model import ModelPlan, plan_model
 from paddock.plan.pool import plan_pool
@@ -51,7 +50,7 @@ class Conductor:
         self._cluster, self._cache, self._settings = cluster, cache, settings
         self._clock, self._client, self._measures = clock, client, measures
         self._warnings = Warnings(cluster, clock)
-        self._proofs: dict[Key, Proofs] = {}
+        self._memories: dict[Key, PoolMemory] = {}
         self._histories: dict[Key, DemandHistory | None] = {}
         self._gateways = Gateways(cluster, cache, settings, clock, client)
 
@@ -142,13 +141,13 @@ class Conductor:
     async def _reconcile_pool(self, key: Key) -> Outcome:
         pool = self._pool(key)
         if pool is None:
-            self._proofs.pop(key, Proofs()).forget()
+            self._memories.pop(key, PoolMemory()).proofs.forget()
             self._histories.pop(key, None)
             return Done()
-        proofs = self._proofs.setdefault(key, Proofs())
+        memory = self._memories.setdefault(key, PoolMemory())
         with span("observe"):
             facts = await observe_pool(
-                pool, self._warnings, self._cache, self._clock, self._client, proofs
+                pool, self._warnings, self._cache, self._clock, self._client, memory
             )
         facts = replace(
             facts,

@@ -33,6 +33,7 @@ class Images:
     ollama: str | None = None
     llama_cpp: str | None = None
     vllm: str | None = None
+    collector: str | None = None
     envoy: str | None = None
 
     @property
@@ -68,6 +69,7 @@ class Delays:
     pull_retry: float = 60.0
     upstream_check: float = 86_400.0
     engine_metrics: float = 15.0
+    delivery_poll: float = 30.0
     supervisor_first: float = 1.0
     supervisor_limit: float = 30.0
     shutdown: float = 10.0

@@ -24,6 +24,7 @@ HARDWARE = {
     "nodeSelector": {"zone": "a"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
 }
+TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
 
 
 def wanted_objects(namespace: str) -> list[Manifest]:
@@ -39,19 +40,22 @@ def wanted_objects(namespace: str) -> list[Manifest]:
         build_pull_job(subject, Settings(), claim="c", locked_digest=None, max_bytes=None),
     ]
     for engine, models in (("LlamaCpp", ["a", "b"]), ("Ollama", ["a"]), ("VLLM", ["a"])):
-        serving = pool(engine, [{"name": name} for name in models], replicas=2, hardware=HARDWARE)
+        asked = {} if engine == "Ollama" else {"telemetry": TELEMETRY}
+        listed = [{"name": name} for name in models]
+        serving = pool(engine, listed, replicas=2, hardware=HARDWARE, **asked)
         facts = PoolFacts(
             pool=serving, now=NOW, models={name: model(name, ready=True) for name in models}
         )
         plan = plan_pool(facts, Settings())
         assert plan.refused == ()
-        found += [renamed(each, f"{engine.lower()}") for each in plan.wanted]
+        found += [renamed(each, engine.lower()) for each in plan.wanted]
     return [placed(each, namespace) for each in found]
 
 
 def renamed(manifest: Manifest, name: str) -> Manifest:
     metadata: Any = manifest["metadata"]
-    return {**manifest, "metadata": {**metadata, "name": name}}
+    part = "-collector" if metadata["name"].endswith("-collector") else ""
+    return {**manifest, "metadata": {**metadata, "name": f"{name}{part}"}}
 
 
 def placed(manifest: Manifest, namespace: str) -> Manifest:

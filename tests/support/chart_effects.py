@@ -40,6 +40,7 @@ EFFECTS: list[tuple[str, Any, str, Any]] = [
     ("telemetry.scrapeNamespaces", ["monitoring"],
      "NetworkPolicy.spec.ingress.0.from.0.namespaceSelector.matchLabels",
      {"kubernetes.io/metadata.name": "monitoring"}),
+    ("telemetry.collectorImage", "otel:1", "collector_image", "otel:1"),
     ("writesPerSecond", 7.5, "writes_per_second", 7.5),
     ("replicas", 3, "Deployment.spec.replicas", 3),
     ("replicas", 3, "PodDisruptionBudget.spec.maxUnavailable", 1),

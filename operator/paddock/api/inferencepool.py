@@ -156,6 +156,33 @@ class Scaling(Record):
     idle: Idle | None = None
 
 
+class Otlp(Record):
+    """Where telemetry goes."""
+
+    endpoint: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^https?://[A-Za-z0-9][-A-Za-z0-9.]*(:[0-9]{1,5})?(/[-A-Za-z0-9._~/]*)?$",
+            max_length=512,
+        ),
+        Field(description="Base URL of an OTLP receiver; no credentials in it."),
+    ]
+    protocol: Annotated[
+        Literal["http/protobuf", "grpc"] | None,
+        Field(description="How the receiver is spoken to (default http/protobuf)."),
+    ] = None
+
+
+class Telemetry(Record):
+    """What is measured of the pool, and where it goes."""
+
+    collector: Annotated[
+        Literal["Managed"],
+        Field(description="Managed: the operator runs a Collector for this pool's engines."),
+    ]
+    otlp: Otlp
+
+
 class InferencePoolSpec(Record):
     """What the user wants served."""
 
@@ -174,6 +201,7 @@ class InferencePoolSpec(Record):
     scaling: Scaling | None = None
     hardware: Hardware | None = None
     serving: Serving | None = None
+    telemetry: Telemetry | None = None
 
 
 class ServedModel(Record):

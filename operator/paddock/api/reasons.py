@@ -24,6 +24,7 @@ class ConditionType(StrEnum):
     ENGINES_READY = "EnginesReady"
     MODEL_VERIFIED = "ModelVerified"
     GATEWAY_READY = "GatewayReady"
+    TELEMETRY_READY = "TelemetryReady"
 
 
 class Reason(StrEnum):
@@ -40,6 +41,7 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     FITS = "Fits"
     MODEL_ANSWERED = "ModelAnswered"
+    DATA_ARRIVES = "DataArrives"
     # on the way
     PROGRESSING = "Progressing"
     PULLING = "Pulling"
@@ -90,6 +92,8 @@ class Reason(StrEnum):
     NOT_ESTIMATED = "NotEstimated"
     # the gateway
     GATEWAY_CONFIG_REFUSED = "GatewayConfigRefused"
+    # telemetry
+    NOT_DELIVERED = "NotDelivered"
     # the cluster
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_SECURITY = "PodSecurity"

@@ -21,6 +21,7 @@ from paddock.telemetry.logs import configure
 @click.option("--vllm-image", help="Replaces vLLM's official image.")
 @click.option("--envoy-image", help="Replaces Envoy's official image.")
 @click.option("--cluster-domain", default=Settings().cluster_domain, show_default=True)
+@click.option("--collector-image", help="Replaces the OpenTelemetry Collector's own image.")
 @click.option("--allow-host", multiple=True, help="Only these hosts may be pulled from.")
 @click.option("--allow-cidr", multiple=True, help="A private range that may be pulled from.")
 @click.option("--allow-http", is_flag=True, help="Pulls may use plain http.")
@@ -45,6 +46,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     vllm_image: str | None,
     envoy_image: str | None,
     cluster_domain: str,
+    collector_image: str | None,
     allow_host: tuple[str, ...],
     allow_cidr: tuple[str, ...],
     allow_http: bool,
@@ -79,6 +81,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
             llama_cpp=llama_cpp_image,
             vllm=vllm_image,
             envoy=envoy_image,
+            collector=collector_image,
         ),
     )
     asyncio.run(run_operator(settings, kubeconfig))

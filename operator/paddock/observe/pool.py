@@ -1,6 +1,7 @@
 """Everything a pass over an InferencePool decides on, gathered: reads only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -10,16 +11,26 @@ from paddock.api.localmodel import LocalModel
 from paddock.clock import Clock
 from paddock.facts import Children, EngineReport, PodFact, PoolFacts
 from paddock.kube.cache import Cache
+from paddock.observe.delivery import Deliveries
 from paddock.observe.demand import observe_demand
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
 from paddock.observe.raw import text
 from paddock.observe.warnings import Warnings
+from paddock.plan.deployment import COMPONENT
 from paddock.wire import Manifest
 
 _LEAST_LOAD_SECONDS, _LOAD_BYTES_PER_SECOND = 60.0, 50_000_000
 """How long a first token may take: reading the weights from a slow disk, and a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMemory:
+    """What this process keeps of one pool between passes."""
+
+    proofs: Proofs = field(default_factory=Proofs)
+    deliveries: Deliveries = field(default_factory=Deliveries)
 
 
 async def observe_pool(
@@ -28,16 +39,17 @@ async def observe_pool(
     cache: Cache,
     clock: Clock,
     client: httpx.AsyncClient,
-    proofs: Proofs,
+    memory: PoolMemory,
 ) -> PoolFacts:
-    """Return the facts about one InferencePool; `proofs` keeps what its engines have proven."""
+    """Return the facts about one InferencePool; `memory` keeps what was seen in passes before."""
     metadata = pool.metadata
     children = list(cache.children_of(metadata.uid))
     manifests = {(str(child["kind"]), text(child, "metadata", "name") or ""): child
                  for child in children}  # fmt: skip
-    pods = tuple(pod_fact(child) for child in children if child["kind"] == "Pod")
+    pods = _pods(children, COMPONENT)
+    collectors = _pods(children, names.COLLECTOR)
     models = {model.metadata.name: model for model in _models(cache, pool)}
-    deployment = next((child for child in children if child["kind"] == "Deployment"), None)
+    deployment = manifests.get(("Deployment", names.pool_child_name(metadata.name)))
     strangers = _same_names(cache, pool)
     waiting = [pod.uid for pod in pods if not pod.ready and not pod.deleting]
     return PoolFacts(
@@ -47,7 +59,7 @@ async def observe_pool(
         models=models,
         deployment=deployment_fact(deployment) if deployment is not None else None,
         pods=pods,
-        reports=await proofs.of(
+        reports=await memory.proofs.of(
             pods, _expected(pool, models), _asker(pool, client), clock.monotonic()
         ),
         events=await warnings.about(metadata.namespace, waiting),
@@ -55,6 +67,17 @@ async def observe_pool(
         demand=await observe_demand(client, pool.spec.engine.name, pods)
         if pool.spec.scaling is not None
         else {},
+        collectors=collectors,
+        delivery=await memory.deliveries.of(client, collectors, clock.monotonic()),
+    )
+
+
+def _pods(children: Iterable[Manifest], component: str) -> tuple[PodFact, ...]:
+    return tuple(
+        pod_fact(child)
+        for child in children
+        if child["kind"] == "Pod"
+        and text(child, "metadata", "labels", names.COMPONENT_LABEL) == component
     )
 
 

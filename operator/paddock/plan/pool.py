@@ -24,11 +24,12 @@ from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import build_replica, pooled_models
 from paddock.plan.scaling import handed_over, plan_scale
 from paddock.plan.service import build_service
+from paddock.plan.telemetry.collector import build_collector
 from paddock.settings import Settings
 from paddock.wire import Manifest
 
-PRUNED = frozenset({"ConfigMap", "PodDisruptionBudget"})
-"""Kinds of children that a pool sometimes has; the others it always has."""
+PRUNED = frozenset({"ConfigMap", "PodDisruptionBudget", "Deployment", "NetworkPolicy"})
+"""Kinds of which a pool sometimes has a child, or one more; the others it always has."""
 _ENDED = frozenset({"Failed", "Succeeded"})
 
 
@@ -106,6 +107,7 @@ def _with_children(
     wanted.append(deployment)
     if base.replicas > 1:
         wanted.append(build_disruption_budget(pool))
+    wanted += build_collector(facts, base.models, settings)
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
     scales = plan_scale(pool, live, base.replicas) if not planned.refusals else ()
     return replace(
@@ -152,7 +154,9 @@ def _outcome(facts: PoolFacts, settings: Settings, base: PoolPlan) -> Outcome:
     proven = [pod for pod in live if pod.uid in facts.reports and _is_proven(facts, pod.uid)]
     if not len(proven) == len(live) == base.replicas:
         return Wait(settings.delays.engine_poll)
-    return Wait(settings.delays.scaling_poll) if base.scaling else Done()
+    if base.scaling:
+        return Wait(settings.delays.scaling_poll)
+    return Wait(settings.delays.delivery_poll) if facts.pool.spec.telemetry else Done()
 
 
 def live_pods(facts: PoolFacts) -> tuple[PodFact, ...]:

@@ -4,6 +4,7 @@ A rollout under way is never called Ready, and what its old replicas answer prov
 new revision.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from paddock import names
@@ -19,6 +20,8 @@ from paddock.status.gateway import gateway_verdict
 from paddock.status.pool_diagnosis import diagnose_pool, is_other_model, stalled_cause
 from paddock.status.scaling import status_of_scaling
 from paddock.status.summary import summarise
+from paddock.status.telemetry import telemetry_verdicts
+from paddock.wire import Manifest
 
 LOADED, ON_DEMAND, ABSENT = "Loaded", "OnDemand", "Absent"
 _OUTSIDE = frozenset({Reason.MODEL_NOT_FOUND, Reason.MODEL_STALLED})
@@ -82,11 +85,16 @@ def _is_changing(facts: PoolFacts, plan: PoolPlan) -> bool:
     deployment = facts.deployment
     if deployment is not None and deployment.observed_generation < deployment.generation:
         return True
-    known = any(kind == "Deployment" for kind, _ in facts.children.manifests)
-    return known and any(
-        isinstance(change, Apply) and change.manifest["kind"] == "Deployment"
-        for change in plan.changes
+    own = ("Deployment", names.pool_child_name(facts.pool.metadata.name))
+    return own in facts.children.manifests and any(
+        isinstance(change, Apply) and _identity(change.manifest) == own for change in plan.changes
     )
+
+
+def _identity(manifest: Manifest) -> tuple[str, str]:
+    metadata = manifest["metadata"]
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return str(manifest["kind"]), str(name)
 
 
 def _verdicts(view: _View) -> tuple[Verdict, ...]:
@@ -106,7 +114,8 @@ def _verdicts(view: _View) -> tuple[Verdict, ...]:
     zero = view.plan.replicas == 0
     good = "The pool is scaled to zero." if zero else "Every replica serves what is declared."
     said = (accepted, models, scheduled, fits, engines, verified, gateway)
-    return (*summarise(required, good), *said)
+    telemetry = telemetry_verdicts(view.facts, view.plan.replicas)
+    return (*summarise(required, good), *said, *telemetry)
 
 
 def _accepted(plan: PoolPlan) -> Verdict:

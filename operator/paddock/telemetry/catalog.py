@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from paddock import kinds
+from paddock import kinds, names
 from paddock.api.inferencepool import EngineName
 
 OTHER = "other"
@@ -40,7 +40,7 @@ class Metric:
 
 NAMES: frozenset[str] = frozenset()
 """A label that holds names of objects; what bounds it is the metric's limit."""
-KINDS = frozenset(kind.plural for kind in kinds.OWN)
+KINDS = frozenset({*(kind.plural for kind in kinds.OWN), names.GATEWAYS})
 OUTCOMES = frozenset({"Done", "Wait", "Blocked", "Conflict", "Failed", "Dropped"})
 VERBS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 CODES = frozenset(

@@ -16,6 +16,7 @@ from support.world import inference_pool, local_model
 pytestmark = pytest.mark.contract
 SOURCE = "https://models.example.com/tiny.gguf"
 OTHER = "https://models.example.com/other.gguf"
+TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
 
 
 @pytest.fixture(params=[True, False], ids=["cluster-wide", "namespaced"])
@@ -48,7 +49,14 @@ def tell_everything(story: Story) -> None:
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", replicas=1))
     for kind in ("pdb", "configmap"):
         story.operator.until(f"no {kind}", lambda kind=kind: story.get(kind, "chat") is None)
+    story.apply(inference_pool("chat", "LlamaCpp", "tiny", telemetry=TELEMETRY))
+    story.operator.until("a Collector", lambda: story.get("networkpolicy", "chat-collector"))
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", scaling={"min": 1}))
+    for kind in ("deployment", "configmap", "networkpolicy"):
+        story.operator.until(
+            f"no Collector's {kind}",
+            lambda kind=kind: story.get(kind, "chat-collector") is None,
+        )
     scaled = ("scale", "deployment/chat", "--replicas=0")
     story.site.kubectl("-n", story.site.namespace, *scaled)
     story.operator.until("least replicas", lambda: _replicas(story) == 1)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from paddock.api.inferencepool import EngineName
+from paddock.plan.telemetry.engine_metrics import SCRAPED, UP, EngineMetric
 from paddock.telemetry import catalog
 from paddock.telemetry.exposition import prometheus_name
 
@@ -27,5 +29,14 @@ def row_of(metric: catalog.Metric) -> tuple[str, ...]:
     )
 
 
-def test_table_is_the_catalog() -> None:
-    assert rows_of(PAGE.read_text()) == {row_of(metric) for metric in catalog.OPERATOR}
+def engine_row(metric: EngineMetric) -> tuple[str, ...]:
+    name = prometheus_name(
+        catalog.Metric(metric.name, catalog.MetricKind(metric.kind), metric.unit, metric.meaning)
+    )
+    own = (metric.sources.get(engine, "-") for engine in (EngineName.LLAMA_CPP, EngineName.VLLM))
+    return (metric.name, name, metric.kind, metric.unit, *own, metric.meaning)
+
+
+def test_tables_are_the_catalog() -> None:
+    rows = {row_of(metric) for metric in catalog.OPERATOR}
+    assert rows_of(PAGE.read_text()) == rows | {engine_row(metric) for metric in (*SCRAPED, UP)}

@@ -1,0 +1,1 @@
+"""What is measured of engines, and the Collector that brings it away: pure builders."""
