@@ -260,6 +260,8 @@ class GatewayFacts:
     """By pod uid; absent where an Envoy did not answer."""
     nudges: Mapping[str, str] = field(default_factory=dict)
     """The annotation by which a pod's files were last refreshed, by pod uid."""
+    patient: bool = True
+    """Whether what is written was written so lately that Envoys may still be taking it."""
     refusal: str | None = None
     """Envoy's own words on the configuration that is wanted, where it refuses it."""
     events: tuple[EventFact, ...] = ()

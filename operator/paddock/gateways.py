@@ -50,6 +50,8 @@ class Gateways:
         self._states: dict[str, GatewayState] = {}
         self._reports: dict[str, Mapping[str, EnvoyReport]] = {}
         """By namespace and pod uid, what an Envoy said last."""
+        self._since: dict[str, tuple[str, float]] = {}
+        """By namespace, the version that is written, and since when it was seen so."""
 
     def state(self, namespace: str) -> GatewayState | None:
         """Return what is known of a namespace's gateway."""
@@ -88,14 +90,25 @@ class Gateways:
         facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
         self._reports[facts.namespace] = facts.reports
         live = facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
-        if text(live, "metadata", "annotations", names.CONFIG_ANNOTATION) == rendering.version:
+        written = text(live, "metadata", "annotations", names.CONFIG_ANNOTATION) or ""
+        facts = replace(facts, patient=self._is_patient(facts.namespace, written))
+        if written == rendering.version:
             return facts
         refusal = await self._judge.refusal(facts.namespace, rendering)
         return replace(facts, refusal=refusal)
 
+    def _is_patient(self, namespace: str, written: str) -> bool:
+        now = self._clock.monotonic()
+        version, since = self._since.get(namespace, ("", now))
+        if version != written:
+            version, since = written, now
+        self._since[namespace] = version, since
+        return now - since < self._settings.delays.gateway_patience
+
     def _forget(self, namespace: str) -> None:
         self._states.pop(namespace, None)
         self._reports.pop(namespace, None)
+        self._since.pop(namespace, None)
         self._judge.forget(namespace)
 
 

@@ -19,7 +19,10 @@ from paddock import names
 from paddock.facts import EnvoyReport
 from paddock.observe.gateway import read_state
 from paddock.plan.gateway.bootstrap import READY_PATH, STATE_PATH, Place
+from paddock.plan.gateway.objects import build_gateway_config_map
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
+from paddock.plan.gateway.staging import next_step
+from paddock.wire import Manifest
 from support.engine_servers import free_port
 
 START_SECONDS = 20.0
@@ -36,6 +39,8 @@ class Gateway:
     log: Path
     backends: Mapping[str, str] = field(default_factory=dict)
     turn: int = 0
+    version: str = ""
+    written: Manifest = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -48,12 +53,18 @@ class Gateway:
     def write(self, rendering: Rendering) -> None:
         """Give Envoy these files as a kubelet would, without waiting for it."""
         self.turn += 1
+        self.version = rendering.version
+        self.written = config_map_of(rendering)
         write_files(self.folder, rendering, self.backends, self.turn)
 
     def take(self, rendering: Rendering) -> None:
-        """Give Envoy these files and wait until it runs them."""
-        self.write(rendering)
-        self.until_version(rendering.version)
+        """Give Envoy these files step by step, as the operator does, until it runs them."""
+        while True:
+            step = next_step(rendering, self.written, [self.versions()])
+            if step.version == rendering.version == self.version:
+                return
+            self.write(step)
+            self.until_version(step.version)
 
     def versions(self) -> frozenset[str]:
         return self.report().versions
@@ -76,6 +87,10 @@ class Gateway:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
+
+
+def config_map_of(rendering: Rendering) -> Manifest:
+    return build_gateway_config_map({"name": names.GATEWAY, "namespace": "team"}, rendering)
 
 
 def free_place(folder: Path) -> Place:
@@ -123,7 +138,10 @@ def gateway(
              "--disable-hot-restart"],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=dict(os.environ),
         )  # fmt: skip
-    running = Gateway(place, folder, process, log, backends)
+    running = Gateway(
+        place, folder, process, log, backends,
+        version=rendering.version, written=config_map_of(rendering),
+    )  # fmt: skip
     try:
         _wait_until_ready(running)
         yield running

@@ -183,6 +183,26 @@ class Telemetry(Record):
     otlp: Otlp
 
 
+class Gateway(Record):
+    """How the namespace's gateway treats the pool's models."""
+
+    weight: Annotated[
+        int | None,
+        Field(
+            ge=0, le=1000, description="Share of a model that several pools serve (default 100)."
+        ),
+    ] = None
+    priority: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=100,
+            description="Pools of a higher number are asked when those of lower ones have no pod "
+            "that is well (default 0).",
+        ),
+    ] = None
+
+
 class InferencePoolSpec(Record):
     """What the user wants served."""
 
@@ -202,6 +222,7 @@ class InferencePoolSpec(Record):
     hardware: Hardware | None = None
     serving: Serving | None = None
     telemetry: Telemetry | None = None
+    gateway: Gateway | None = None
 
 
 class ServedModel(Record):

@@ -21,6 +21,7 @@ from paddock.wire import Json, Manifest
 
 _SECONDS = 3.0
 _CLUSTER, _HEALTHY = "cluster.", ".membership_healthy"
+_WARMING = "cluster_manager.warming_clusters"
 _KINDS = (kinds.DEPLOYMENTS, kinds.SERVICES, kinds.CONFIG_MAPS, kinds.NETWORK_POLICIES)
 
 
@@ -93,13 +94,15 @@ async def _report(client: httpx.AsyncClient, pod: PodFact) -> EnvoyReport | None
 
 
 def read_state(answer: Json) -> EnvoyReport:
-    """Read an Envoy's statistics: texts are versions, numbers count the pods of clusters."""
+    """Read an Envoy's statistics: texts are versions, numbers count the pods of clusters.
+
+    While new clusters are not ready for requests, the files that brought them are not in force.
+    """
     stats = [(text(each, "name") or "", each) for each in items(answer, "stats")]
+    counts = {name: number(each, "value") for name, each in stats}
+    texts = {said for _, each in stats if (said := text(each, "value"))}
+    pools = {name for name, count in counts.items() if name.endswith(_HEALTHY) and count}
     return EnvoyReport(
-        versions=frozenset(said for _, each in stats if (said := text(each, "value"))),
-        reached=frozenset(
-            name.removeprefix(_CLUSTER).removesuffix(_HEALTHY)
-            for name, each in stats
-            if number(each, "value") > 0
-        ),
+        versions=frozenset(texts) if not counts.get(_WARMING) else frozenset(),
+        reached=frozenset(name.removeprefix(_CLUSTER).removesuffix(_HEALTHY) for name in pools),
     )

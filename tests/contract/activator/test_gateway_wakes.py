@@ -12,7 +12,7 @@ from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
-from paddock.plan.gateway.rendering import render
+from paddock.plan.gateway.rendering import Surroundings, render
 from support.envoys import free_place, gateway
 from support.pools import DIGEST
 from support.stores import pool_of, ready_model, renamed
@@ -58,7 +58,7 @@ async def test_requests_at_the_gateway_wake_the_pool_once(
     make_pool(control_plane, namespace, node.port, scaling={"min": 0})
     place = free_place(tmp_path)
     models = {MODEL: ready_model(MODEL, DIGEST)}
-    rendering = render(namespace, [sleeper(namespace)], models, "cluster.local", place)
+    rendering = render(namespace, [sleeper(namespace)], models, Surroundings(place=place))
     backends = {f"{names.ACTIVATOR}.paddock-system": front.url.removeprefix("http://")}
     with gateway(rendering, place, tmp_path, backends) as envoy:
         async with httpx.AsyncClient(base_url=envoy.url, timeout=60) as client:
@@ -77,7 +77,7 @@ async def test_pods_that_are_there_are_asked_without_the_activator(
     make_pool(control_plane, namespace, node.port, scaling={"min": 0})
     place = free_place(tmp_path)
     models = {MODEL: ready_model(MODEL, DIGEST)}
-    rendering = render(namespace, [sleeper(namespace)], models, "cluster.local", place)
+    rendering = render(namespace, [sleeper(namespace)], models, Surroundings(place=place))
     async with httpx.AsyncClient(base_url=front.url, timeout=60) as client:
         await client.post("/v1/chat/completions", json=CHAT, headers=headers_of(namespace))
     backends = {

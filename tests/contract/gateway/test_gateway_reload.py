@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from paddock.observe.envoy import Judge
-from paddock.plan.gateway.bootstrap import ROUTES_FILE, Place
-from paddock.plan.gateway.rendering import Rendering, render
+from paddock.plan.gateway.bootstrap import Place
+from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from support.envoys import free_place, gateway
 from support.gateways import ALPHA, BETA, CPP, OLLAMA
 
@@ -18,7 +18,7 @@ MODELS = {"alpha": ALPHA, "beta": BETA}
 
 
 def rendered(place: Place, *pools: object) -> Rendering:
-    return render("team", pools, MODELS, "cluster.local", place)  # type: ignore[arg-type]  # pools
+    return render("team", pools, MODELS, Surroundings(place=place))  # type: ignore[arg-type]  # pools
 
 
 async def test_envoy_accepts_what_is_rendered(tmp_path: Path) -> None:
@@ -29,15 +29,13 @@ async def test_envoy_accepts_what_is_rendered(tmp_path: Path) -> None:
 
 async def test_envoys_own_words_tell_why_it_refuses(tmp_path: Path) -> None:
     good = rendered(free_place(tmp_path), CPP)
-    unknown = replace(
-        good, whole=good.whole.replace('"cluster":"pool/cpp"', '"cluster":"pool/none"')
-    )
+    unknown = replace(good, whole=good.whole.replace('"pool/cpp","weight"', '"pool/none","weight"'))
     wrong = replace(good, version="other", whole=good.whole.replace('"all"', "3"))
     judge = Judge()
 
     said = await judge.refusal("team", unknown)
     assert said is not None
-    assert "unknown cluster 'pool/none'" in said
+    assert "unknown weighted cluster 'pool/none'" in said
     said = await judge.refusal("team", wrong)
     assert said is not None
     assert str(tmp_path) not in said
@@ -62,10 +60,9 @@ def test_new_files_are_taken_while_it_serves(tmp_path: Path) -> None:
 def test_bad_file_leaves_the_old_one_in_force(tmp_path: Path) -> None:
     place = free_place(tmp_path)
     good = rendered(place, CPP)
-    routes = json.loads(good.resources[ROUTES_FILE])
-    routes["version_info"] = "bad"
-    routes["resources"][0]["virtual_hosts"][0]["domains"] = []
-    bad = replace(good, resources={**good.resources, ROUTES_FILE: json.dumps(routes)})
+    routes = json.loads(json.dumps(good.routes))
+    routes["virtual_hosts"][0]["domains"] = []
+    bad = replace(good, routes=routes)
     with gateway(good, place, tmp_path, {}) as front:
         front.write(bad)
         front.until_said("Domains")

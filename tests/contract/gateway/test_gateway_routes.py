@@ -12,7 +12,7 @@ from paddock.api.localmodel import LocalModel
 from paddock.facts import EnvoyReport
 from paddock.plan.engines.profile import EngineRun, Profile
 from paddock.plan.engines.registry import PROFILES
-from paddock.plan.gateway.rendering import render
+from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
 from paddock.puller.store import Store
 from paddock.wire import Json
@@ -49,7 +49,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     models = {name: add_tiny_model(store, name, seed=seed)
               for seed, name in enumerate(("alpha", "beta"))}  # fmt: skip
     place = free_place(folder)
-    rendering = render("team", [CPP, OLLAMA], models, "cluster.local", place)
+    rendering = render("team", [CPP, OLLAMA], models, Surroundings(place=place))
     mounts = {names.STORE_PATH: folder / "store"}
     with (
         serving(*_run(CPP, models), folder / "cpp", mounts) as cpp,
@@ -205,7 +205,7 @@ def test_models_are_listed_as_ollama_does(front: Front) -> None:
 
 
 def test_gateway_tells_the_version_that_it_runs_and_the_pools_that_it_reaches(front: Front) -> None:
-    rendering = render("team", [CPP, OLLAMA], front.models, "cluster.local", front.gateway.place)
+    rendering = render("team", [CPP, OLLAMA], front.models, Surroundings(place=front.gateway.place))
 
     assert front.gateway.report() == EnvoyReport(
         frozenset({rendering.version}), frozenset({"pool/cpp", "pool/oll"})

@@ -14,7 +14,9 @@ CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE = "clusters.json", "listeners.json", 
 STATE_PATH, READY_PATH = "/state", "/ready"
 _ADMIN = "admin"
 _LOOPBACK = "127.0.0.1"
-_STATE = "/stats?format=json&filter=(version_text|pool/.*[.]membership_healthy)$"
+_SHOWN = "(version_text|[.]warming_clusters|pool/.*[.]membership_healthy)$"
+_STATE = f"/stats?format=json&filter={_SHOWN}"
+
 _HEAP_BYTES, _CONNECTIONS = 400 * 1024 * 1024, 20_000
 
 

@@ -15,6 +15,7 @@ from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import pooled_models
 
 _LATEST = ":latest"
+DEFAULT_WEIGHT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,24 @@ class Offer:
     def profile(self) -> Profile:
         """Return the pool's engine."""
         return PROFILES[self.pool.spec.engine.name]
+
+    @property
+    def weight(self) -> int:
+        """Return the pool's share among those of the same priority."""
+        gateway = self.pool.spec.gateway
+        return DEFAULT_WEIGHT if gateway is None or gateway.weight is None else gateway.weight
+
+    @property
+    def priority(self) -> int:
+        """Return the pool's turn: lower numbers come first."""
+        gateway = self.pool.spec.gateway
+        return gateway.priority or 0 if gateway is not None else 0
+
+    @property
+    def can_be_woken(self) -> bool:
+        """Tell whether the pool may be at zero, from where a request brings it back."""
+        scaling = self.pool.spec.scaling
+        return scaling is not None and scaling.least == 0
 
     @property
     def names_any_case(self) -> bool:

@@ -1,8 +1,9 @@
 """Where requests go: one cluster for each pool's pods, found by DNS. Pure.
 
-Nothing here names a pod: with the operator gone, pods come and go all the same. A pool that may be
-at zero has the activator behind its pods, which gets what none of them can take.
+Nothing here names a pod: with the operator gone, pods come and go all the same.
 """
+
+from collections.abc import Sequence
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
@@ -22,46 +23,13 @@ def pool_cluster_name(pool: InferencePool) -> str:
     return f"pool/{pool.metadata.name}"
 
 
-def target_cluster_name(pool: InferencePool) -> str:
-    """Name the cluster that requests for a pool go to."""
-    return f"wake/{pool.metadata.name}" if may_be_at_zero(pool) else pool_cluster_name(pool)
-
-
-def may_be_at_zero(pool: InferencePool) -> bool:
-    """Tell whether a request may find the pool asleep, to be woken."""
-    return pool.spec.scaling is not None and pool.spec.scaling.least == 0
-
-
-def wake_cluster(pool: InferencePool) -> dict[str, Json]:
-    """Return the cluster of a pool's pods or, where there is none, of the activator."""
-    return typed(
-        "config.cluster.v3.Cluster",
-        name=target_cluster_name(pool),
-        connect_timeout=_CONNECT_SECONDS,
-        lb_policy="CLUSTER_PROVIDED",
-        cluster_type={
-            "name": "envoy.clusters.aggregate",
-            "typed_config": typed(
-                "extensions.clusters.aggregate.v3.ClusterConfig",
-                clusters=[pool_cluster_name(pool), names.ACTIVATOR],
-            ),
-        },
-    )
-
-
-def activator_cluster(operator_namespace: str, domain: str) -> dict[str, Json]:
-    """Return the cluster of the activator, by its Service."""
-    host = f"{names.ACTIVATOR}.{operator_namespace}.svc.{domain}."
-    return _by_dns(names.ACTIVATOR, address(names.ACTIVATOR_SERVICE_PORT, host))
-
-
 def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
     """Return the cluster of a pool's ready pods, by its headless Service."""
     service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
-    return _by_dns(pool_cluster_name(pool), address(names.ENGINE_PORT, service))
+    return _dns_cluster(pool_cluster_name(pool), service, names.ENGINE_PORT)
 
 
-def _by_dns(name: str, place: Json) -> dict[str, Json]:
+def _dns_cluster(name: str, host: str, port: int) -> dict[str, Json]:
     return typed(
         "config.cluster.v3.Cluster",
         name=name,
@@ -77,12 +45,39 @@ def _by_dns(name: str, place: Json) -> dict[str, Json]:
         lb_policy="LEAST_REQUEST",
         load_assignment={
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": place}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port, host)}}]}],
         },
         circuit_breakers={"thresholds": [_limits()]},
         outlier_detection=_ejection(),
         typed_extension_protocol_options={_TRANSPORT: _http()},
     )
+
+
+def activator_cluster(operator_namespace: str, domain: str) -> dict[str, Json]:
+    """Return the cluster of the activator, which holds requests for pools at zero."""
+    service = f"{names.ACTIVATOR}.{operator_namespace}.svc.{domain}."
+    return _dns_cluster(names.ACTIVATOR, service, names.ACTIVATOR_SERVICE_PORT)
+
+
+def aggregate_cluster(clusters: Sequence[str]) -> dict[str, Json]:
+    """Return a cluster that is the first of these in which somebody is well."""
+    return typed(
+        "config.cluster.v3.Cluster",
+        name=aggregate_name(clusters),
+        connect_timeout=_CONNECT_SECONDS,
+        lb_policy="CLUSTER_PROVIDED",
+        cluster_type={
+            "name": "envoy.clusters.aggregate",
+            "typed_config": typed(
+                "extensions.clusters.aggregate.v3.ClusterConfig", clusters=list(clusters)
+            ),
+        },
+    )
+
+
+def aggregate_name(clusters: Sequence[str]) -> str:
+    """Name the cluster that tries these in order; one alone needs no other name."""
+    return clusters[0] if len(clusters) == 1 else f"first/{'+'.join(clusters)}"
 
 
 def _limits() -> Json:

@@ -69,7 +69,12 @@ def _connection_manager(routes: Json) -> Json:
 
 
 def _filters() -> Sequence[Json]:
-    return [_listed_paths_only(), _read_model(), http_filter("router", "router.v3.Router")]
+    return [
+        _listed_paths_only(),
+        _without_our_headers(),
+        _read_model(),
+        http_filter("router", "router.v3.Router"),
+    ]
 
 
 def _listed_paths_only() -> Json:
@@ -93,6 +98,16 @@ def _allowed(method: str, pattern: str) -> Json:
             ]
         }
     }
+
+
+def _without_our_headers() -> Json:
+    """Take from callers the headers by which the gateway itself tells things."""
+    removed: Json = {"remove": names.POOL_HEADER}
+    return http_filter(
+        "without-our-headers",
+        "header_mutation.v3.HeaderMutation",
+        mutations={"request_mutations": [removed]},
+    )
 
 
 def _read_model() -> Json:

@@ -29,7 +29,8 @@ from paddock.plan.gateway.objects import (
     build_gateway_service,
     gateway_metadata,
 )
-from paddock.plan.gateway.rendering import Rendering, render
+from paddock.plan.gateway.rendering import Rendering, Surroundings, render
+from paddock.plan.gateway.staging import next_step
 from paddock.settings import Settings
 from paddock.wire import Manifest
 
@@ -44,7 +45,7 @@ class GatewayPlan:
     changes: tuple[Change, ...] = ()
     conflicts: tuple[Refusal, ...] = ()
     in_force: bool = False
-    """Whether every Envoy that is ready runs the wanted configuration, and there is one."""
+    """Whether every Envoy that is ready runs the wanted routes, and there is one."""
     routes: frozenset[tuple[str, str]] = frozenset()
     """Pools' uids and served names that the wanted configuration has routes for, less those of
     pools whose pods an Envoy has not found yet."""
@@ -58,13 +59,8 @@ def living_pools(facts: GatewayFacts) -> tuple[InferencePool, ...]:
 
 def render_gateway(facts: GatewayFacts, settings: Settings) -> Rendering:
     """Return the configuration that the namespace's pools ask for."""
-    return render(
-        facts.namespace,
-        living_pools(facts),
-        facts.models,
-        settings.cluster_domain,
-        operator_namespace=settings.operator_namespace,
-    )
+    around = Surroundings(settings.cluster_domain, settings.operator_namespace)
+    return render(facts.namespace, living_pools(facts), facts.models, around)
 
 
 def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) -> GatewayPlan:
@@ -80,23 +76,30 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     if facts.refusal is not None:
         kept = plan_changes(wanted, facts.children)
         return GatewayPlan(wanted, kept.changes, kept.refusals, routes=_routes(facts))
+    ready = ready_pods(facts)
+    said = {pod.uid: facts.reports.get(pod.uid, EnvoyReport()) for pod in ready}
+    step = next_step(
+        rendering,
+        facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY)),
+        [report.versions for report in said.values()],
+        patient=facts.patient,
+    )
     wanted = (
-        build_gateway_config_map(metadata, rendering),
+        build_gateway_config_map(metadata, step),
         *wanted,
         build_gateway_deployment(metadata, rendering, settings.images.gateway),
     )
     planned = plan_changes(wanted, facts.children)
-    ready = ready_pods(facts)
-    want = wanted_report(facts, rendering)
-    said = {pod.uid: facts.reports.get(pod.uid, EnvoyReport()) for pod in ready}
+    want = wanted_report(facts, step)
     behind = [pod for pod in ready if said[pod.uid].versions != want.versions]
     in_force = bool(ready) and not behind
-    settled = in_force and all(want.reached <= each.reached for each in said.values())
+    settled = in_force and step.version == rendering.version
+    settled = settled and all(want.reached <= each.reached for each in said.values())
     return GatewayPlan(
         wanted=wanted,
-        changes=(*planned.changes, *_nudges(facts, rendering, behind)),
+        changes=(*planned.changes, *_nudges(facts, step, behind)),
         conflicts=planned.refusals,
-        in_force=in_force,
+        in_force=in_force and step.routes == rendering.routes,
         routes=_routes(facts),
         outcome=Done() if settled and not planned.changes else Wait(settings.delays.gateway_poll),
     )

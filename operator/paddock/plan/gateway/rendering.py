@@ -1,9 +1,10 @@
 """A namespace's whole Envoy configuration as files, and as one file that Envoy can judge. Pure."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel
 from paddock.plan.gateway.bootstrap import (
@@ -13,15 +14,15 @@ from paddock.plan.gateway.bootstrap import (
     Place,
     bootstrap,
 )
-from paddock.plan.gateway.catalog import served_by
+from paddock.plan.gateway.catalog import Served, served_by
 from paddock.plan.gateway.clusters import (
     activator_cluster,
-    may_be_at_zero,
+    aggregate_cluster,
     pool_cluster,
-    wake_cluster,
 )
 from paddock.plan.gateway.listener import listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
+from paddock.plan.gateway.ways import ways_of_all
 from paddock.plan.gateway.xds import discovery, from_file, text
 from paddock.wire import Json
 
@@ -30,39 +31,52 @@ _VERSION_LENGTH = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a gateway is: the cluster's DNS domain, the operator's namespace, folder and ports."""
+
+    domain: str = "cluster.local"
+    operator_namespace: str = "paddock-system"
+    place: Place = field(default_factory=Place)
+
+
+@dataclass(frozen=True, slots=True)
 class Rendering:
     """The configuration of one gateway."""
 
     version: str
     bootstrap: str
-    resources: Mapping[str, str]
-    """The files that change while Envoy runs."""
+    clusters: Sequence[Mapping[str, Json]]
+    listener: Mapping[str, Json]
+    routes: Mapping[str, Json]
     whole: str
     """The same as one static file, which `envoy --mode validate` reads to the end."""
 
     @property
     def files(self) -> Mapping[str, str]:
-        """Return every file of the configuration's folder."""
-        return {BOOTSTRAP_FILE: self.bootstrap, **self.resources}
+        """Return every file of the folder; all but the first are read as they change."""
+        return {
+            BOOTSTRAP_FILE: self.bootstrap,
+            CLUSTERS_FILE: text(discovery(self.version, self.clusters)),
+            LISTENERS_FILE: text(discovery(self.version, [self.listener])),
+            ROUTES_FILE: text(discovery(self.version, [self.routes])),
+        }
 
 
 def render(
     namespace: str,
     pools: Sequence[InferencePool],
     models: Mapping[str, LocalModel],
-    domain: str,
-    place: Place | None = None,
-    *,
-    operator_namespace: str = "paddock-system",
+    around: Surroundings,
 ) -> Rendering:
     """Return the configuration that serves these pools."""
-    place = place or Place()
+    place = around.place
     alive = sorted(
         (pool for pool in pools if pool.metadata.deletion_timestamp is None),
         key=lambda pool: pool.metadata.name,
     )
-    table = route_table(served_by(alive, models))
-    clusters = _clusters(alive, domain, operator_namespace)
+    served = served_by(alive, models)
+    table = route_table(served)
+    clusters = [*(pool_cluster(pool, around.domain) for pool in alive), *_joined(served, around)]
     source: Json = {
         "rds": {
             "route_config_name": ROUTE_TABLE,
@@ -71,27 +85,22 @@ def render(
     }
     dynamic = listener(source, place.port)
     start = bootstrap(namespace, place)
-    version = _version([start, clusters, dynamic, table])
     return Rendering(
-        version=version,
+        version=version_of(text(start), clusters, dynamic, table),
         bootstrap=text(start),
-        resources={
-            CLUSTERS_FILE: text(discovery(version, clusters)),
-            LISTENERS_FILE: text(discovery(version, [dynamic])),
-            ROUTES_FILE: text(discovery(version, [table])),
-        },
+        clusters=clusters,
+        listener=dynamic,
+        routes=table,
         whole=text(_whole(start, clusters, listener({"route_config": _bare(table)}, place.port))),
     )
 
 
-def _clusters(
-    pools: Sequence[InferencePool], domain: str, operator_namespace: str
-) -> list[dict[str, Json]]:
-    clusters = [pool_cluster(pool, domain) for pool in pools]
-    sleepers = [wake_cluster(pool) for pool in pools if may_be_at_zero(pool)]
-    if not sleepers:
-        return clusters
-    return [*clusters, activator_cluster(operator_namespace, domain), *sleepers]
+def _joined(served: Sequence[Served], around: Surroundings) -> Iterator[dict[str, Json]]:
+    """Yield the clusters made of others, and the activator's where some of them ends with it."""
+    ways = {way.clusters for way in ways_of_all(served) if len(way.clusters) > 1}
+    if any(names.ACTIVATOR in way for way in ways):
+        yield activator_cluster(around.operator_namespace, around.domain)
+    yield from (aggregate_cluster(way) for way in sorted(ways))
 
 
 def _whole(start: Mapping[str, Json], clusters: Sequence[Json], front: Mapping[str, Json]) -> Json:
@@ -120,5 +129,10 @@ def _bare(message: Json) -> Json:
     return {key: value for key, value in message.items() if key != "@type"}
 
 
-def _version(parts: Json) -> str:
-    return hashlib.sha256(text(parts).encode()).hexdigest()[:_VERSION_LENGTH]
+def version_of(
+    start: str, clusters: Sequence[Json], front: Mapping[str, Json], table: Mapping[str, Json]
+) -> str:
+    """Return the version that stands for exactly these files."""
+    return hashlib.sha256(text([start, clusters, front, table]).encode()).hexdigest()[
+        :_VERSION_LENGTH
+    ]

@@ -8,15 +8,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from paddock import names
-from paddock.api.inferencepool import InferencePool
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway import listing
 from paddock.plan.gateway.catalog import Offer, Served
-from paddock.plan.gateway.clusters import (
-    may_be_at_zero,
-    pool_cluster_name,
-    target_cluster_name,
-)
+from paddock.plan.gateway.clusters import aggregate_name, pool_cluster_name
+from paddock.plan.gateway.ways import ways_of
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
 from paddock.wire import Json
@@ -30,6 +26,18 @@ _LISTS = (MODELS_PATH, "/api/tags", "/api/ps", "/api/version", "/")
 _OK, _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND = 200, 400, 403, 404
 _TOTAL_SECONDS, _IDLE_SECONDS = "3600s", "600s"
 _LONGEST_BODY = 4_000_000
+_RETRY: Json = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
+"""Nothing is sent twice: only what never reached an engine is tried again."""
 
 POST_PATHS = (*INFERENCE_PATHS, SHOW_PATH)
 GET_PATTERN = "|".join(
@@ -91,52 +99,36 @@ def _elsewhere(served: Served) -> str:
 
 
 def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> Json:
-    clusters = [target_cluster_name(offer.pool) for offer in offers]
-    headers = [_told_to_the_activator(offer.pool) for offer in offers]
-    weighted: Json = {
-        "clusters": [
-            {"name": name, "weight": 1, "request_headers_to_add": added}
-            for name, added in zip(clusters, headers, strict=True)
-        ]
-    }
-    alone = len(clusters) == 1
-    where: dict[str, Json] = {"cluster": clusters[0]} if alone else {"weighted_clusters": weighted}
     action: dict[str, Json] = {
-        **where,
+        **_where(offers),
         "timeout": _TOTAL_SECONDS,
         "idle_timeout": _IDLE_SECONDS,
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream,reset-before-request",
-            "num_retries": 2,
-            "retry_host_predicate": [
-                {
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": typed(
-                        "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                    ),
-                }
-            ],
-            "host_selection_retry_max_attempts": 3,
-        },
+        "retry_policy": _RETRY,
     }
-    return {
-        "match": match,
-        "route": action,
-        **({"request_headers_to_add": headers[0]} if alone and headers[0] else {}),
-    }
+    return {"match": match, "route": action}
 
 
-def _told_to_the_activator(pool: InferencePool) -> list[Json]:
-    """Return the header that names a pool which may have to be woken, whatever the caller sent."""
-    if not may_be_at_zero(pool):
-        return []
-    value = f"{pool.metadata.namespace}/{pool.metadata.name}"
-    return [
+def _where(offers: Sequence[Offer]) -> dict[str, Json]:
+    """Return the clusters of the first pools by their weights, each with the others to fall to."""
+    ways = ways_of(offers)
+    shares: list[Json] = [
         {
-            "header": {"key": names.POOL_HEADER, "value": value},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            "name": aggregate_name(way.clusters),
+            "weight": way.weight,
+            **({"request_headers_to_add": [_pool_header(way.woken)]} if way.woken else {}),
         }
+        for way in ways
     ]
+    return {"weighted_clusters": {"clusters": shares}}
+
+
+def _pool_header(offer: Offer) -> Json:
+    metadata = offer.pool.metadata
+    value = f"{metadata.namespace}/{metadata.name}"
+    return {
+        "header": {"key": names.POOL_HEADER, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
 
 
 def _refusals() -> Iterator[Json]:
