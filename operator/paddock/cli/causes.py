@@ -16,6 +16,7 @@ from paddock.cli.sizes import size_words
 from paddock.cli.tables import condition_of
 from paddock.facts import DeploymentFact, JobFact, PodFact
 from paddock.plan.pull_job import PULL
+from paddock.wire import Json
 
 GOOD, WAITING, BAD = Word("✓ ", Tone.GOOD), Word("… ", Tone.WAITING), Word("✗ ", Tone.BAD)
 _UNSEEN = "the operator has not looked at it yet; `kubectl get deployments -A` tells if it runs"
@@ -75,6 +76,24 @@ def explain_model(model: LocalModel, scene: Scene) -> Branch:
     jobs = [_job(job, model, scene, open_causes) for job in pulls]
     title = _title("LocalModel", model, told=bool(model.status.diagnosis))
     return Branch(title, (*jobs, *(_cause(cause) for cause in open_causes)))
+
+
+def explanation_value(owner: LocalModel | InferencePool, scene: Scene) -> dict[str, Json]:
+    """Return what the tree tells, for programs: the verdict, the causes, those of the models."""
+    ready = condition_of(owner)
+    kind = names.INFERENCE_POOL if isinstance(owner, InferencePool) else names.LOCAL_MODEL
+    value: dict[str, Json] = {
+        "object": f"{kind}/{owner.metadata.name}",
+        "ready": is_ready(owner),
+        "stalled": is_stalled(owner),
+        "reason": ready.reason if ready else None,
+        "message": ready.message if ready else None,
+        "diagnosis": [each.model_dump(mode="json") for each in owner.status.diagnosis],
+    }
+    if isinstance(owner, InferencePool):
+        known = [scene.models[each.name] for each in owner.spec.models if each.name in scene.models]
+        value["models"] = [explanation_value(model, scene) for model in known]
+    return value
 
 
 def _title(kind: str, owner: LocalModel | InferencePool, *, told: bool = False) -> Line:

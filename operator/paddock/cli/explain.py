@@ -15,6 +15,7 @@ from paddock.cli.causes import (
     Scene,
     explain_model,
     explain_pool,
+    explanation_value,
     grouped_jobs,
     grouped_pods,
     is_ready,
@@ -22,7 +23,7 @@ from paddock.cli.causes import (
 from paddock.cli.exits import Exit, MissingError
 from paddock.cli.moments import End, Moment
 from paddock.cli.paint import Branch, tree_lines
-from paddock.cli.show import show_lines
+from paddock.cli.show import output_option, show_lines, show_value
 from paddock.facts import Kind
 from paddock.observe.objects import deployment_fact, job_fact, pod_fact
 from paddock.observe.raw import text
@@ -38,14 +39,18 @@ _PREFIXES: Mapping[str, tuple[Kind, ...]] = {
 
 @click.command("explain")
 @click.argument("name", metavar="POOL|MODEL")
+@output_option
 @target_options
-def explain(target: Target, name: str) -> None:
+def explain(target: Target, name: str, form: str | None) -> None:
     """Say why a pool or a model is not ready, as a tree.
 
     A pool goes before a model of the same name; model/NAME and pool/NAME tell them apart.
     """
     owner, scene = with_cluster(target, lambda session: read_scene(session, name))
-    show_lines(tree_lines(_tree(owner, scene)))
+    if form is not None:
+        show_value(explanation_value(owner, scene), form)
+    else:
+        show_lines(tree_lines(_tree(owner, scene)))
     raise SystemExit(int(Exit.OK if is_ready(owner) else Exit.NOT_READY))
 
 

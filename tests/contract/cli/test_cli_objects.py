@@ -146,6 +146,9 @@ def test_explain_follows_a_pool_to_the_cause(person: Person) -> None:
         "├── ✗ LocalModel/tiny  SourceNotFound: There is no such file.",
         "└── ✗ LocalModel/lost  does not exist",
     ]
+    told = json.loads(person.types("explain", "tiny", "-o", "json").stdout)
+    assert [told["object"], told["ready"], told["stalled"]] == ["InferencePool/tiny", False, True]
+    assert [each["reason"] for each in told["models"]] == ["SourceNotFound"]
     model = person.types("explain", "model/tiny")
     assert model.stdout == "✗ LocalModel/tiny  SourceNotFound: There is no such file.\n"
     person.tell("LocalModel", "tiny", {"conditions": READY})
