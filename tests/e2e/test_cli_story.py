@@ -22,7 +22,7 @@ def test_newcomer_runs_chats_measures_and_cleans_up(
     command = person.starts("run", source, "--size", "1Gi")
     out, told = command.communicate(timeout=180)
     assert command.returncode == 0, told
-    assert f"OpenAI  http://tiny.{world.namespace}.svc" in out
+    assert f"OpenAI  http://paddock-gateway.{world.namespace}.svc/v1" in out
     assert "model/tiny  pulled and verified: " in told
     assert told.splitlines()[-1] == "pool/tiny  ready, its model verified"
 
