@@ -175,7 +175,7 @@ class EngineReport:
 
 @dataclass(frozen=True, slots=True)
 class PodDemand:
-    """What one engine has to do."""
+    """What one engine has to do, or what one gateway lets pass."""
 
     in_flight: int | None
     """Running and queued; None where the engine does not say."""
@@ -294,6 +294,8 @@ class PoolFacts:
     """Monotonic seconds."""
     demand: Mapping[str, PodDemand] = field(default_factory=dict)
     """By pod uid, of pools that scale; an engine that did not say is absent."""
+    passing: PodDemand | None = None
+    """What passes through the gateway, where an engine did not say what it has in flight."""
     history: DemandHistory | None = None
     gateway: GatewayState | None = None
     collectors: tuple[PodFact, ...] = ()

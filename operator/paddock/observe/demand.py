@@ -15,8 +15,9 @@ from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.clock import parse_rfc3339
 from paddock.facts import PodDemand, PodFact
-from paddock.observe.raw import items, text
+from paddock.observe.raw import items, number, text
 from paddock.observe.samples import total
+from paddock.plan.gateway.bootstrap import LOAD_PATH
 
 _SECONDS = 2.0
 _HELD = ("loaded", "sleeping")
@@ -83,11 +84,39 @@ async def _ask_vllm(client: httpx.AsyncClient, base_url: str) -> PodDemand:
 async def _ask_ollama(client: httpx.AsyncClient, base_url: str) -> PodDemand:
     """Read /api/ps: it tells what is loaded and until when, not what runs.
 
-    Nothing loaded is nothing running. Something loaded may be running or kept, nobody can say.
+    Nothing loaded is nothing running. Something loaded may be running or kept; only the gateway
+    knows. The latest time at which a model will be unloaded moves with each request.
     """
     loaded = list(items((await _got(client, f"{base_url}/api/ps")).json(), "models"))
-    marks = sorted(f"{text(each, 'name')} {_seconds(text(each, 'expires_at'))}" for each in loaded)
-    return PodDemand(None if loaded else 0, ", ".join(marks))
+    latest = max((_seconds(text(each, "expires_at")) for each in loaded), default="")
+    return PodDemand(None if loaded else 0, latest)
+
+
+async def ask_gateways(
+    client: httpx.AsyncClient, pool: str, base_urls: Iterable[str]
+) -> PodDemand | None:
+    """Return what the namespace's Envoys let pass to a pool, or None if one of them does not say.
+
+    What the activator has in flight may be anybody's, so it counts for each pool.
+    """
+    answers = await asyncio.gather(*(_load_of(client, each) for each in base_urls))
+    told = [each for each in answers if each is not None]
+    if not told or len(told) < len(answers):
+        return None
+    own = f"cluster.pool/{pool}"
+    active = (f"{own}.upstream_rq_active", f"cluster.{names.ACTIVATOR}.upstream_rq_active")
+    in_flight = sum(load.get(name, 0) for load in told for name in active)
+    passed = sum(load.get(f"{own}.upstream_rq_total", 0) for load in told)
+    return PodDemand(in_flight, str(passed))
+
+
+async def _load_of(client: httpx.AsyncClient, base_url: str) -> Mapping[str, int] | None:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            page = (await _got(client, f"{base_url}{LOAD_PATH}")).json()
+    except (httpx.HTTPError, TimeoutError, ValueError):
+        return None
+    return {text(each, "name") or "": number(each, "value") for each in items(page, "stats")}
 
 
 def _seconds(moment: str | None) -> str:

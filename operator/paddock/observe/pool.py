@@ -9,10 +9,10 @@ from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel
 from paddock.clock import Clock
-from paddock.facts import Children, EngineReport, PodFact, PoolFacts
+from paddock.facts import Children, EngineReport, PodDemand, PodFact, PoolFacts
 from paddock.kube.cache import Cache
 from paddock.observe.delivery import Deliveries
-from paddock.observe.demand import observe_demand
+from paddock.observe.demand import ask_gateways, observe_demand
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
@@ -52,6 +52,8 @@ async def observe_pool(
     deployment = manifests.get(("Deployment", names.pool_child_name(metadata.name)))
     strangers = _same_names(cache, pool)
     waiting = [pod.uid for pod in pods if not pod.ready and not pod.deleting]
+    scales = pool.spec.scaling is not None
+    demand = await observe_demand(client, pool.spec.engine.name, pods) if scales else {}
     return PoolFacts(
         pool=pool,
         now=clock.now(),
@@ -64,9 +66,8 @@ async def observe_pool(
         ),
         events=await warnings.about(metadata.namespace, waiting),
         moment=clock.monotonic(),
-        demand=await observe_demand(client, pool.spec.engine.name, pods)
-        if pool.spec.scaling is not None
-        else {},
+        demand=demand,
+        passing=await _passing(pool, cache, client, demand),
         collectors=collectors,
         delivery=await memory.deliveries.of(client, collectors, clock.monotonic()),
     )
@@ -79,6 +80,23 @@ def _pods(children: Iterable[Manifest], component: str) -> tuple[PodFact, ...]:
         if child["kind"] == "Pod"
         and text(child, "metadata", "labels", names.COMPONENT_LABEL) == component
     )
+
+
+async def _passing(
+    pool: InferencePool,
+    cache: Cache,
+    client: httpx.AsyncClient,
+    demand: Mapping[str, PodDemand],
+) -> PodDemand | None:
+    """Ask the gateway what passes, where an engine does not tell what it has in flight."""
+    if all(each.in_flight is not None for each in demand.values()):
+        return None
+    gateways = map(
+        pod_fact, cache.indexed(kinds.PODS, pool.metadata.namespace, names.GATEWAY_COMPONENT)
+    )
+    urls = [f"http://{pod.ip}:{names.GATEWAY_STATUS_PORT}" for pod in gateways
+            if pod.ip and pod.phase == "Running"]  # fmt: skip
+    return await ask_gateways(client, pool.metadata.name, urls)
 
 
 def _models(cache: Cache, pool: InferencePool) -> list[LocalModel]:

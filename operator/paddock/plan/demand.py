@@ -13,6 +13,7 @@ from paddock.api.base import seconds_of
 from paddock.api.inferencepool import Idle, InferencePool, Scaling, Serving
 from paddock.facts import DemandHistory, PodDemand, PodFact
 
+_GATEWAY = "gateway"
 DEFAULT_ZERO_AFTER = "10m"
 ASLEEP = "Nobody asks: the next request starts it."
 STARTING = "Its replicas are starting."
@@ -43,6 +44,7 @@ class Observed:
     demand: Mapping[str, PodDemand]
     moment: float
     now: datetime
+    passing: PodDemand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,14 @@ def decide(bounds: Bounds, seen: Observed, history: DemandHistory | None) -> Dec
 
 
 def _in_flight(seen: Observed) -> tuple[int, bool]:
-    """Return the requests in flight as far as engines say, and whether all of them do."""
+    """Return the requests in flight as far as they are told, and whether all of them are."""
     ready = [pod for pod in seen.pods if pod.ready]
     said = [seen.demand[pod.uid].in_flight for pod in ready if pod.uid in seen.demand]
     counts = [count for count in said if count is not None]
-    known = len(counts) == len(ready) == len(seen.pods) and len(ready) >= (seen.asked or 0)
-    return sum(counts), known
+    told = len(said) if seen.passing is not None else len(counts)
+    known = told == len(ready) == len(seen.pods) and len(ready) >= (seen.asked or 0)
+    passing = seen.passing.in_flight if seen.passing else None
+    return max(sum(counts), passing or 0), known
 
 
 def _remembered(
@@ -115,7 +119,10 @@ def _remembered(
 ) -> DemandHistory:
     before = history or DemandHistory(seen.moment, seen.moment, seen.now, seen.moment)
     marks = {uid: demand.mark for uid, demand in seen.demand.items()}
-    worked = not known or in_flight > 0 or marks != before.marks
+    if seen.passing is not None:
+        marks[_GATEWAY] = seen.passing.mark
+    moved = any(mark and mark != before.marks.get(uid) for uid, mark in marks.items())
+    worked = not known or in_flight > 0 or moved
     wish = min(max(math.ceil(in_flight / bounds.target), bounds.least, 1), bounds.most)
     recent = tuple(each for each in before.wishes if each[0] > seen.moment - bounds.window)
     return replace(

@@ -86,6 +86,7 @@ def _decision(facts: PoolFacts, scaling: Scaling, settings: Settings) -> Decisio
         demand=facts.demand,
         moment=facts.moment,
         now=facts.now,
+        passing=facts.passing,
     )
     return decide(bounds_of(scaling, settings.delays.scale_down_window), seen, facts.history)
 

@@ -10,8 +10,10 @@ import pytest_asyncio
 
 from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.facts import PodDemand
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
+from paddock.observe.demand import ask_gateways
 from paddock.plan.gateway.rendering import Surroundings, render
 from support.envoys import free_place, gateway
 from support.pools import DIGEST
@@ -87,4 +89,8 @@ async def test_pods_that_are_there_are_asked_without_the_activator(
     with gateway(rendering, place, tmp_path, backends) as envoy:
         async with httpx.AsyncClient(base_url=envoy.url, timeout=60) as client:
             answer = await client.post("/v1/chat/completions", json=CHAT)
+            passed = await ask_gateways(client, ASLEEP, [envoy.status_url])
+            unknown = await ask_gateways(client, ASLEEP, [envoy.status_url, "http://127.0.0.1:9"])
     assert answer.status_code == 200, answer.text
+    assert passed == PodDemand(0, "1")
+    assert unknown is None

@@ -127,3 +127,29 @@ def test_steady_demand_settles_and_never_flaps(in_flight: int, replicas: int) ->
     pool = Simulation(bounds(zero_after=None, least=1), replicas=replicas)
     pool.steps(*[in_flight] * 10)
     assert len(set(pool.steps(*[in_flight] * 20))) == 1
+
+
+def look(in_flight: int | None, mark: str, passing: PodDemand | None, moment: float) -> Observed:
+    """Return one look at a pool of one whose engine may not tell what runs."""
+    demand = {"uid-pod-0": PodDemand(in_flight, mark)}
+    return Observed(1, (ready_pod(),), demand, moment, EPOCH, passing)
+
+
+def test_gateway_tells_what_an_engine_does_not() -> None:
+    wide = bounds(zero_after=None, least=1, target=1)
+    assert decide(wide, look(None, "9", PodDemand(3, "7"), 0.0), None).replicas == 3
+
+
+def test_engine_that_keeps_an_unused_model_sleeps_by_what_the_gateway_says() -> None:
+    quiet = PodDemand(0, "7")
+    first = decide(bounds(), look(None, "9", quiet, 0.0), None)
+    assert decide(bounds(), look(None, "9", quiet, 61.0), first.history).replicas == 0
+    assert decide(bounds(), look(None, "9", None, 61.0), first.history).replicas == 1
+    more = PodDemand(0, "8")
+    assert decide(bounds(), look(None, "9", more, 61.0), first.history).replicas == 1
+
+
+def test_model_that_leaves_the_memory_is_no_work() -> None:
+    first = decide(bounds(), look(None, "9", PodDemand(0, "7"), 0.0), None)
+    unloaded = decide(bounds(), look(0, "", None, 30.0), first.history)
+    assert decide(bounds(), look(0, "", None, 61.0), unloaded.history).replicas == 0

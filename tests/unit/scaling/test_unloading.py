@@ -47,10 +47,3 @@ def test_what_an_engine_cannot_do_is_refused_by_name(
 ) -> None:
     refused: tuple[Refusal, ...] = planned(engine, **spec).refused
     assert [each.path for each in refused] == [path]
-
-
-def test_ollama_that_never_unloads_cannot_go_to_zero() -> None:
-    facts = fresh(EngineName.OLLAMA, scaling={"min": 0}, serving={"keepAlive": "-1"})
-    assert [each.path for each in plan_pool(facts, Settings()).refused] == [
-        "spec.serving.keepAlive"
-    ]

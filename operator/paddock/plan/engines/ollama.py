@@ -44,10 +44,6 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     if serving.keep_alive is not None and unload_seconds(pool) is not None:
         sentence = "It says the same as serving.keepAlive; leave one of them out."
         refused.append(Refusal("spec.scaling.idle.unloadAfter", sentence))
-    scaling = pool.spec.scaling
-    if serving.keep_alive == "-1" and scaling is not None and scaling.least == 0:
-        sentence = "Ollama does not tell what runs: with min 0 it must unload its models some time."
-        refused.append(Refusal("spec.serving.keepAlive", sentence))
     refused += [
         Refusal(f"spec.models[{index}]", "Ollama's names have 80 characters at most; set as.")
         for index, each in enumerate(pool.spec.models)

@@ -1,7 +1,7 @@
 """What an Envoy of the gateway starts from: where its files are, and what it tells of itself. Pure.
 
 Its admin page listens on the loopback only; the status port shows the operator the versions in
-force and the pools that have pods, and nothing that changes anything.
+force, the pools that have pods and what passes to them, and nothing that changes anything.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from paddock.plan.gateway.xds import address, from_file, http_filter, typed
 from paddock.wire import Json
 
 CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE = "clusters.json", "listeners.json", "routes.json"
-STATE_PATH, READY_PATH = "/state", "/ready"
+STATE_PATH, LOAD_PATH, READY_PATH = "/state", "/load", "/ready"
 _ADMIN = "admin"
 _LOOPBACK = "127.0.0.1"
 _SHOWN = "(version_text|[.]warming_clusters|pool/.*[.]membership_healthy)$"
 _STATE = f"/stats?format=json&filter={_SHOWN}"
-
+_LOAD = f"/stats?format=json&filter=(pool/.*|{names.ACTIVATOR})[.]upstream_rq_(active|total)$"
 _HEAP_BYTES, _CONNECTIONS = 400 * 1024 * 1024, 20_000
 
 
@@ -49,7 +49,8 @@ def bootstrap(namespace: str, place: Place) -> dict[str, Json]:
 
 
 def _status_listener(port: int) -> Json:
-    routes: list[Json] = [_shown(STATE_PATH, _STATE), _shown(READY_PATH, "/ready")]
+    shown = {STATE_PATH: _STATE, LOAD_PATH: _LOAD, READY_PATH: "/ready"}
+    routes: list[Json] = [_shown(path, admin) for path, admin in shown.items()]
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="status",
