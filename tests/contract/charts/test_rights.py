@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from paddock import names
 from paddock.local.problems import LocalError
 from support.accounts import DEADLINE, AccountOperator, Story
 from support.chart_site import Site
@@ -41,6 +42,7 @@ def tell_everything(story: Story) -> None:
     story.finish_pull("second")
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", "second", replicas=2))
     story.operator.until("the pool has its budget", lambda: story.get("pdb", "chat"))
+    nudge_the_gateway(story)
     story.until_drift_is_undone("deployment", "chat", {"spec": {"replicas": 5}})
     story.until_drift_is_undone("service", "chat", {"spec": {"selector": {"x": "y"}}})
     story.until_drift_is_undone("configmap", "chat", {"data": {"models.ini": "changed"}})
@@ -76,6 +78,23 @@ def tell_everything(story: Story) -> None:
 def _finalizers(story: Story, model: str) -> list[str]:
     found: list[str] = (story.get("localmodel", model) or {})["metadata"].get("finalizers", [])
     return found
+
+
+def nudge_the_gateway(story: Story) -> None:
+    """Have a gateway's pod that is ready and runs no configuration that we know."""
+    ours = f"{names.COMPONENT_LABEL}={names.GATEWAY_COMPONENT}"
+    pods = story.operator.until("a gateway", lambda: story.every("pods", ours))
+    name = str(pods[0]["metadata"]["name"])
+    ready = {"type": "Ready", "status": "True"}
+    status = {"phase": "Running", "podIP": "127.0.0.1", "conditions": [ready]}
+    story.patch("pod", name, {"status": status}, "--subresource=status")
+    story.operator.until(
+        "its kubelet is told to look",
+        lambda: (
+            names.NUDGE_ANNOTATION
+            in (story.get("pod", name) or {})["metadata"].get("annotations", {})
+        ),
+    )
 
 
 def _replicas(story: Story) -> int:
