@@ -12,6 +12,9 @@ from paddock.local.control_plane import ControlPlane
 from paddock.local.progress import Lines
 from support.plane import kubectl
 
+ESTABLISHED = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
+"""Unlike `condition=Established`, no error while a CRD has no conditions at all."""
+
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
@@ -20,7 +23,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     try:
         plane.start()
         kubectl(plane, "apply", "-f", "-", stdin="---\n".join(render_crds().values()))
-        kubectl(plane, "wait", "--for=condition=Established", "crd", "--all")
+        kubectl(plane, "wait", f"--for={ESTABLISHED}", "crd", "--all")
         yield plane
     finally:
         plane.stop()
