@@ -114,7 +114,12 @@ class Conductor:
             return Done()
         with span("observe"):
             facts = await observe_model(
-                model, self._warnings, self._cache, self._clock, self._client
+                model,
+                self._cluster,
+                self._cache,
+                warnings=self._warnings,
+                clock=self._clock,
+                client=self._client,
             )
         self._measures.note_progress(key, facts.progress)
         with span("plan"):

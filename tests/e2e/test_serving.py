@@ -1,5 +1,7 @@
 """The story of the product on a full node: pull, serve with both engines, change, break, delete."""
 
+from pathlib import Path
+
 import pytest
 
 from paddock.local.cluster import EmbeddedCluster
@@ -72,6 +74,29 @@ def test_models_of_one_claim_share_bytes_and_free_only_their_own(world: World, s
     world.apply(inference_pool("cpp", "LlamaCpp", "first"))
     world.until_ready("inferencepool", "cpp")
     assert world.chat("cpp", "first")["choices"]
+
+
+def test_claim_of_the_users_own_is_freed_and_stays(
+    world: World, source: str, cluster: EmbeddedCluster
+) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "mine"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    world.apply(
+        claim,
+        local_model("freed", source, storage={"claimName": "mine", "retain": "Delete"}),
+    )
+    world.until_ready("localmodel", "freed")
+    volume = world.get("pvc", "mine")["spec"]["volumeName"]  # type: ignore[index]
+    folder = Path(cluster.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.local.path}"))
+    assert list((folder / "blobs").glob("sha256-*"))
+    world.delete("localmodel", "freed")
+    world.until("the model is gone", lambda: world.get("localmodel", "freed") is None)
+    assert not list((folder / "blobs").glob("sha256-*"))
+    assert world.get("pvc", "mine") is not None
 
 
 def test_bad_image_leaves_the_old_revision_serving_and_says_so(world: World, source: str) -> None:

@@ -12,6 +12,7 @@ from paddock.api.pull import PullNews
 from paddock.clock import Clock
 from paddock.facts import Children, JobFact, ModelFacts, PodFact
 from paddock.kube.cache import Cache
+from paddock.kube.cluster import Cluster
 from paddock.observe.objects import claim_fact, job_fact, pod_fact
 from paddock.observe.raw import at, items, text
 from paddock.observe.warnings import Warnings
@@ -22,7 +23,13 @@ _PROGRESS_SECONDS = 1.0
 
 
 async def observe_model(
-    model: LocalModel, warnings: Warnings, cache: Cache, clock: Clock, client: httpx.AsyncClient
+    model: LocalModel,
+    cluster: Cluster,
+    cache: Cache,
+    *,
+    warnings: Warnings,
+    clock: Clock,
+    client: httpx.AsyncClient,
 ) -> ModelFacts:
     """Return the facts about one LocalModel."""
     metadata = model.metadata
@@ -30,6 +37,9 @@ async def observe_model(
     raw_pods = [child for child in children if child["kind"] == "Pod"]
     pods = tuple(pod_fact(pod) for pod in raw_pods)
     claim = cache.get(kinds.CLAIMS, metadata.namespace, claim_of(model))
+    if claim is None and metadata.deletion_timestamp is not None:
+        # a claim of the user's has none of our labels, so no watch shows it; what it holds is freed
+        claim = await cluster.get(kinds.CLAIMS, metadata.namespace, claim_of(model))
     manifests = {_identity(child): child for child in children}
     if claim is not None:
         manifests[_identity(claim)] = claim
