@@ -42,7 +42,7 @@ from paddock.status.pool import status_of_pool
 from paddock.wire import Json, Manifest
 from support.announce import announce
 from support.objects import DIGEST, NOW, result_text
-from support.pools import settled
+from support.pools import serving, settled
 from support.rules import check_status
 from support.schema_walk import Field, fields_of, values_for, with_value
 from support.stores import ready_model
@@ -185,7 +185,7 @@ async def judge_pool(walk: Walk, taken: Manifest) -> str:
     """Return ready or told, or what is wrong with the verdict."""
     subject = InferencePool.model_validate(taken)
     models = {each.name: ready_model(each.name, DIGEST) for each in subject.spec.models}
-    facts = PoolFacts(pool=subject, now=NOW, models=models)
+    facts = PoolFacts(pool=subject, now=NOW, models=models, gateway=serving(subject))
     plan = plan_pool(facts, SETTINGS)
     refusals = (*plan.conflicts, *await walk.refusals(plan.changes))
     status = status_of_pool(facts, plan, refusals)
