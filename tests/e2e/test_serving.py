@@ -144,24 +144,6 @@ def test_many_models_in_one_pool_of_each_engine(world: World, source: str) -> No
             assert world.chat(pool, model)["choices"]
 
 
-def test_source_that_is_not_there_is_told_within_the_status(world: World, source: str) -> None:
-    absent = source.replace("tiny.gguf", "absent.gguf")
-    world.apply(local_model("absent", absent, storage={"size": "1Gi"}))
-    world.until_reason("localmodel", "absent", "SourceNotFound")
-    world.apply(local_model("private", "https://127.0.0.1/x.gguf", storage={"size": "1Gi"}))
-    world.until_reason("localmodel", "private", "SourceForbidden")
-    wrong = "sha256:" + "0" * 64
-    world.apply(local_model("wrong", source, storage={"size": "1Gi"}, digest=wrong))
-    world.until(
-        "the digest is refused",
-        lambda: world.condition("localmodel", "wrong", "Verified")[0] == "False",
-    )
-    world.apply(
-        local_model("secret", source, storage={"size": "1Gi"}, credentials={"secretName": "none"})
-    )
-    world.until_reason("localmodel", "secret", "CredentialsMissing")
-
-
 def test_restarted_apiserver_is_found_again(
     world: World, source: str, cluster: EmbeddedCluster
 ) -> None:
