@@ -25,9 +25,10 @@ from paddock.puller.web import Answer, Transient, Web, raise_for_status
 BLOCK_SECONDS = 120.0
 """A source that takes longer for a block, 256 KiB, is asked anew."""
 _CONTENT_RANGE = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})")
-RUN_BLOCKS = 64
-"""Blocks one request asks for at most: 16 MiB. Towards the end it asks for less, so that little is
-asked for twice when a worker takes over half of what another has asked for."""
+RUN_BLOCKS = 256
+"""Blocks one request asks for at most: 64 MiB, so that a distant server's answer is waited for
+seldom. Towards the end it asks for less: little is asked for twice when a worker takes over half of
+what another has asked for."""
 
 
 @dataclass(frozen=True, slots=True)
