@@ -55,10 +55,13 @@ class Node:
     seen_at: float = 0.0
     starts_at: float = 0.0
     answers_at: float = 0.0
-    engine_url: str = ""
     model: LocalModel | None = None
     stalls: asyncio.Event | None = None
     """Where set, the engine is started only after this."""
+
+    @property
+    def engine_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     async def tokens(self) -> int:
         """Return how many tokens the engine has generated."""
@@ -105,7 +108,7 @@ class Node:
             port=self.port,
         )  # fmt: skip
         self.starts_at = time.monotonic()
-        self.engine_url = (await asyncio.to_thread(context.__enter__)).url
+        await asyncio.to_thread(context.__enter__)
         try:
             started.set_result(None)
             await asyncio.Event().wait()
