@@ -32,7 +32,8 @@ def served(world: World, source: str) -> World:
 def without_operator(cluster: EmbeddedCluster) -> Iterator[None]:
     scale = (*OPERATOR, "scale", "deployment/paddock-operator")
     cluster.kubectl(*scale, "--replicas=0")
-    cluster.kubectl(*OPERATOR, "wait", "--for=delete", "pod", "--all", "--timeout=60s")
+    own = ("-l", "app.kubernetes.io/component=operator")
+    cluster.kubectl(*OPERATOR, "wait", "--for=delete", "pod", *own, "--timeout=60s")
     try:
         yield
     finally:
