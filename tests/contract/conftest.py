@@ -12,8 +12,8 @@ from paddock.local.control_plane import ControlPlane
 from paddock.local.progress import Lines
 from support.plane import kubectl
 
-ESTABLISHED = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-"""Unlike `condition=Established`, no error while a CRD has no conditions at all."""
+HAS_CONDITIONS = "jsonpath={.status.conditions}"
+"""Waited for first: to wait for a condition is an error while a CRD has none at all."""
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     try:
         plane.start()
         kubectl(plane, "apply", "-f", "-", stdin="---\n".join(render_crds().values()))
-        kubectl(plane, "wait", f"--for={ESTABLISHED}", "crd", "--all")
+        for state in (HAS_CONDITIONS, "condition=Established"):
+            kubectl(plane, "wait", f"--for={state}", "crd", "--all")
         yield plane
     finally:
         plane.stop()

@@ -31,9 +31,9 @@ class Site:
 
     def wait_for_kinds(self) -> None:
         """Wait until our kinds are served; a condition that is not there yet is no error here."""
-        established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-        for plural in ("localmodels", "inferencepools"):
-            self.kubectl("wait", f"--for={established}", f"crd/{plural}.paddock.dev")
+        crds = [f"crd/{plural}.paddock.dev" for plural in ("localmodels", "inferencepools")]
+        for state in ("jsonpath={.status.conditions}", "condition=Established"):
+            self.kubectl("wait", f"--for={state}", *crds)
 
     def names(self, kinds: str) -> set[str]:
         """Return the names of the namespace's objects of these kinds."""

@@ -33,8 +33,8 @@ from paddock.wire import Json, Manifest
 
 SAMPLE_PORT = 18000
 POOL_NAMES = {EngineName.LLAMA_CPP: "llama-cpp", EngineName.OLLAMA: "ollama"}
-_ESTABLISHED = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-"""Unlike `condition=Established`, no error while a CRD has no conditions at all."""
+_HAS_CONDITIONS = "jsonpath={.status.conditions}"
+"""Waited for first: to wait for a condition is an error while a CRD has none at all."""
 _WAIT_SECONDS = 900
 _POLL = 0.5
 
@@ -69,7 +69,8 @@ def install_operator(cluster: Target, installed: Installed, report: Progress) ->
     crds = (build_local_model_crd(), build_inference_pool_crd())
     cluster.apply(crds)
     listed = [f"crd/{full_name(kind)}" for kind in kinds.OWN]
-    cluster.kubectl("wait", f"--for={_ESTABLISHED}", *listed)
+    for state in (_HAS_CONDITIONS, "condition=Established"):
+        cluster.kubectl("wait", f"--for={state}", *listed)
     own = ("--operator-image", installed.image, "--operator-namespace", NAMESPACE)
     cluster.apply(build_install(installed.image, (*own, *installed.arguments)))
     report.step("operator", "starting")
