@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,6 +11,8 @@ from paddock.cli.crds import render_crds
 from paddock.kube.real import RealCluster, connect
 from paddock.local.control_plane import ControlPlane
 from paddock.local.progress import Lines
+from support.gate import Gate
+from support.loop_world import LoopWorld
 from support.plane import kubectl
 
 HAS_CONDITIONS = "jsonpath={.status.conditions}"
@@ -45,3 +48,20 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     kubectl(control_plane, "create", "namespace", name)
     yield name
     kubectl(control_plane, "delete", "namespace", name, "--wait=false")
+
+
+@pytest_asyncio.fixture
+async def gate(control_plane: ControlPlane) -> AsyncIterator[Gate]:
+    """Stand between operators and the apiserver."""
+    gate = Gate(control_plane)
+    await gate.start()
+    yield gate
+    await gate.stop()
+
+
+@pytest.fixture
+def world(gate: Gate, cluster: RealCluster, namespace: str, tmp_path: Path) -> Iterator[LoopWorld]:
+    """Give a namespace in which operators run behind the gate; end them."""
+    world = LoopWorld(gate, cluster, namespace, tmp_path)
+    yield world
+    world.stop()

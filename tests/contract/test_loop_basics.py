@@ -1,18 +1,12 @@
 """The loop with a toy reconciler against a real apiserver: nothing broken yet."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from paddock import names
 from paddock.kinds import CONFIG_MAPS
-from paddock.kube.real import RealCluster
-from paddock.local.control_plane import ControlPlane
-from support.gate import Gate
 from support.loop_world import LoopWorld
 
 pytestmark = pytest.mark.contract
@@ -136,18 +130,3 @@ async def test_quota_is_told_and_recovers(world: LoopWorld) -> None:
     await world.until("the quota is told", refused)
     await world.cluster._send("DELETE", f"{path}/none", None)  # noqa: SLF001 - same
     await world.settled("tiny", SOURCE)
-
-
-@pytest_asyncio.fixture
-async def gate(control_plane: ControlPlane) -> AsyncIterator[Gate]:
-    gate = Gate(control_plane)
-    await gate.start()
-    yield gate
-    await gate.stop()
-
-
-@pytest.fixture
-def world(gate: Gate, cluster: RealCluster, namespace: str, tmp_path: Path) -> Iterator[LoopWorld]:
-    world = LoopWorld(gate, cluster, namespace, tmp_path)
-    yield world
-    world.stop()

@@ -3,19 +3,14 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from paddock import names
 from paddock.kinds import CONFIG_MAPS, LEASES
-from paddock.kube.real import RealCluster
-from paddock.local.control_plane import ControlPlane
 from paddock.resync import ALL
-from support.gate import PASS, Gate, Request, Rule, Verdict
+from support.gate import PASS, Request, Rule, Verdict
 from support.loop_world import SHORT, LoopWorld
 
 pytestmark = pytest.mark.contract
@@ -249,18 +244,3 @@ def lease_of(world: LoopWorld, renewed: str) -> Any:
     metadata = {"name": names.LEASE, "namespace": world.namespace}
     body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
     return json.loads(json.dumps({**body, "spec": lease_spec(renewed)}))
-
-
-@pytest_asyncio.fixture
-async def gate(control_plane: ControlPlane) -> AsyncIterator[Gate]:
-    gate = Gate(control_plane)
-    await gate.start()
-    yield gate
-    await gate.stop()
-
-
-@pytest.fixture
-def world(gate: Gate, cluster: RealCluster, namespace: str, tmp_path: Path) -> Iterator[LoopWorld]:
-    world = LoopWorld(gate, cluster, namespace, tmp_path)
-    yield world
-    world.stop()

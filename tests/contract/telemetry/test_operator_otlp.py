@@ -3,38 +3,18 @@
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from paddock.kube.real import RealCluster
-from paddock.local.control_plane import ControlPlane
 from support.collector import Received, attributes_of, collecting, free_port
-from support.gate import Gate
 from support.loop_world import LoopWorld, Process
 
 pytestmark = pytest.mark.contract
 CANARY = "canary-7f3a"
-
-
-@pytest_asyncio.fixture
-async def gate(control_plane: ControlPlane) -> AsyncIterator[Gate]:
-    gate = Gate(control_plane)
-    await gate.start()
-    yield gate
-    await gate.stop()
-
-
-@pytest.fixture
-def world(gate: Gate, cluster: RealCluster, namespace: str, tmp_path: Path) -> Iterator[LoopWorld]:
-    world = LoopWorld(gate, cluster, namespace, tmp_path)
-    yield world
-    world.stop()
 
 
 @pytest.fixture(scope="module")
