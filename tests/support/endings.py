@@ -21,16 +21,25 @@ _VOLATILE = frozenset(
         "uid", "resourceVersion", "creationTimestamp", "managedFields", "clusterIP", "clusterIPs",
         "lastTransitionTime", "lastUpdateTime", "lastProbeTime", "startTime", "completionTime",
         "startedAt", "finishedAt", "podIP", "podIPs", "nodeName", "hostIP", "hostIPs",
-        names.APPLIED_ANNOTATION,
+        names.APPLIED_ANNOTATION, names.CONFIG_ANNOTATION, names.NUDGE_ANNOTATION,
+        names.REVISION_ANNOTATION,
     }
 )  # fmt: skip
 _HASHES = (
     (re.compile(r"\btiny-pull-[0-9a-f]{10}\b"), "tiny-pull-PLAN"),
     (re.compile(r"\bchat-[0-9a-z]{7,10}\b"), "chat-TEMPLATE"),
+    (re.compile(r"\bpaddock-gateway-[0-9a-z]{7,10}\b"), "paddock-gateway-TEMPLATE"),
     (re.compile(r'(?<="pod-template-hash": ")[0-9a-z]+'), "TEMPLATE"),
-    (re.compile(r"\b(tiny-pull-PLAN|chat-TEMPLATE)-[0-9a-z]{5}\b"), r"\1-POD"),
+    (re.compile(r"\b(tiny-pull-PLAN|(chat|paddock-gateway)-TEMPLATE)-[0-9a-z]{5}\b"), r"\1-POD"),
+    (re.compile(r'(?<="paddock.dev/owner-uid": ")gateway-[0-9a-f]{8}'), "gateway-NAMESPACE"),
+    (re.compile(r'(version_info\\":\\")[0-9a-f]{12}'), r"\1VERSION"),
+    (re.compile(r"(created\W+)[0-9]{10}\b"), r"\1SECONDS"),
+    (re.compile(r"(modified_at\W+)[0-9T:-]{19}Z"), r"\1MOMENT"),
 )
-"""Names made of uids or at random; the uid of a pool is in its pods' labels."""
+"""Names made of uids or at random, and what is made of the namespace's name or of the time.
+
+The uid of a pool is in its pods' labels; what a version or a revision stands for is compared.
+"""
 Ending = dict[str, Any]
 
 

@@ -1,9 +1,11 @@
-"""A node played by writing statuses: pulls end well, engines come up and answer on loopback."""
+"""A node played by writing statuses: pulls end well; engines and gateways answer on loopback."""
 
 import asyncio
 import contextlib
+import json
 import secrets
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 from aiohttp import web
@@ -11,10 +13,12 @@ from aiohttp import web
 from paddock import names
 from paddock.clock import SystemClock, rfc3339
 from paddock.errors import ApiError
-from paddock.kinds import PODS
+from paddock.kinds import CONFIG_MAPS, PODS
 from paddock.kube.real import RealCluster
+from paddock.plan.gateway.bootstrap import CLUSTERS_FILE, STATE_PATH
 from support.objects import DIGEST, result_text
 
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 _POLL, _BEAT = 0.1, 10.0
 _VOLUMES = "/api/v1/persistentvolumes"
 _MERGE = "application/strategic-merge-patch+json"
@@ -32,23 +36,26 @@ class PlayedNode:
         self.name = f"played-{namespace}"
         self.address = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250)}.9"
         self._task: asyncio.Task[None] | None = None
-        self._engine: web.AppRunner | None = None
+        self._servers: list[web.AppRunner] = []
 
     async def __aenter__(self) -> Self:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name}}
         await self._send("POST", "/api/v1/nodes", node)
         await self._send("POST", _VOLUMES, _volume(self.name, self._namespace, self._claim))
-        self._engine = await serve_engine(self.address)
+        self._servers = [
+            await serve_engine(self.address),
+            await self._serve_gateway(),
+        ]
         self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task
-        assert self._engine
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self._engine.cleanup()
+        for server in self._servers:
+            await server.cleanup()
         await self._send("DELETE", f"/api/v1/nodes/{self.name}", {})
         await self._send("DELETE", f"{_VOLUMES}/{self.name}", {})
 
@@ -70,9 +77,28 @@ class PlayedNode:
         if "deletionTimestamp" in pod["metadata"]:
             await self._send("DELETE", path, {"gracePeriodSeconds": 0})
         elif pod["status"].get("phase") == "Pending" and "nodeName" in pod["spec"]:
-            pulls = pod["spec"]["containers"][0]["name"] == "pull"
-            status = _ended() if pulls else _serving(self.address)
+            name = pod["spec"]["containers"][0]["name"]
+            status = _ended() if name == "pull" else _serving(name, self.address)
             await self._send("PATCH", f"{path}/status", {"status": status}, _MERGE)
+
+    async def _serve_gateway(self) -> web.AppRunner:
+        """Say of an Envoy's files, as one does that took them at once and found every pod."""
+
+        async def state(_: web.Request) -> web.Response:
+            written: Any = await self._cluster.get(CONFIG_MAPS, self._namespace, names.GATEWAY)
+            clusters = json.loads(written["data"][CLUSTERS_FILE])
+            stats = [
+                {"name": "cluster_manager.cds.version_text", "value": clusters["version_info"]},
+                *(
+                    {"name": f"cluster.{each['name']}.membership_healthy", "value": 1}
+                    for each in clusters["resources"]
+                ),
+            ]
+            return web.json_response({"stats": stats})
+
+        return await _listening(
+            self.address, names.GATEWAY_STATUS_PORT, {("GET", STATE_PATH): state}
+        )
 
     async def _send(
         self, method: str, path: str, body: Any, content_type: str = "application/json"
@@ -116,7 +142,7 @@ def _ended() -> Any:
     }
 
 
-def _serving(address: str) -> Any:
+def _serving(name: str, address: str) -> Any:
     conditions = [
         {"type": kind, "status": "True", "lastTransitionTime": _MOMENT}
         for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
@@ -127,7 +153,7 @@ def _serving(address: str) -> Any:
         "conditions": conditions,
         "podIP": address,
         "podIPs": [{"ip": address}],
-        "containerStatuses": [_container("engine", running, ready=True)],
+        "containerStatuses": [_container(name, running, ready=True)],
     }
 
 
@@ -151,16 +177,23 @@ async def serve_engine(address: str) -> web.AppRunner:
         ("GET", "/v1/models"): {"data": [{"id": "tiny"}]},
         ("POST", "/v1/completions"): {"choices": [{"text": "."}]},
     }
+    handlers = {place: _answering(answer) for place, answer in answers.items()}
+    return await _listening(address, names.ENGINE_PORT, handlers)
+
+
+async def _listening(
+    address: str, port: int, handlers: Mapping[tuple[str, str], Handler]
+) -> web.AppRunner:
     app = web.Application()
-    for (method, path), answer in answers.items():
-        app.router.add_route(method, path, _answering(answer))
+    for (method, path), handler in handlers.items():
+        app.router.add_route(method, path, handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, address, names.ENGINE_PORT).start()
+    await web.TCPSite(runner, address, port).start()
     return runner
 
 
-def _answering(answer: Any) -> Any:
+def _answering(answer: Any) -> Handler:
     async def handler(_: web.Request) -> web.Response:
         return web.json_response(answer)
 

@@ -9,9 +9,12 @@ from paddock.api.inferencepool import InferencePool
 from paddock.api.reasons import ConditionType, Reason
 from paddock.facts import GatewayFacts, GatewayState, PoolFacts, Refusal
 from paddock.plan.gateway.plan import GatewayPlan, ready_pods
-from paddock.status.conditions import Verdict, false, true, unknown
+from paddock.status.conditions import Verdict, false, true
 from paddock.status.pod_diagnosis import diagnose_pod
 from paddock.status.wording import shortened
+
+_ON_THE_WAY = "The gateway does not serve the pool's models yet."
+"""Said of every step before it does: each other sentence would be another write of each pool."""
 
 
 def state_of_gateway(
@@ -49,7 +52,7 @@ def _trouble(
     cause = _pod_cause(facts)
     if cause is not None:
         return Reason(cause.reason), f"{cause.object}: {cause.cause} {cause.fix}"
-    return Reason.PROGRESSING, "The namespace's gateway is starting."
+    return Reason.PROGRESSING, _ON_THE_WAY
 
 
 def _pod_cause(facts: GatewayFacts) -> Diagnosis | None:
@@ -67,11 +70,7 @@ def gateway_verdict(facts: PoolFacts) -> Verdict:
     pool = facts.pool
     wanted = {(pool.metadata.uid, each.as_ or each.name) for each in pool.spec.models}
     if not wanted <= state.routes:
-        return false(
-            kind,
-            Reason.PROGRESSING,
-            "The gateway does not reach the pool's pods yet.",
-        )
+        return false(kind, Reason.PROGRESSING, _ON_THE_WAY)
     return true(kind, state.reason, state.message)
 
 
@@ -80,4 +79,4 @@ def _said_before(pool: InferencePool) -> Verdict:
     for said in pool.status.conditions:
         if said.type == kind:
             return Verdict(kind, said.status, Reason(said.reason), said.message)
-    return unknown(kind, Reason.NOT_CHECKED, "The gateway is being looked at.")
+    return false(kind, Reason.PROGRESSING, _ON_THE_WAY)

@@ -16,11 +16,7 @@ NORMAL: Literal["Normal"] = "Normal"
 WARNING: Literal["Warning"] = "Warning"
 LONGEST = 1024
 """What the API keeps of an event's note."""
-_GOOD = (
-    ConditionType.PULLED,
-    ConditionType.READY,
-    ConditionType.MODEL_VERIFIED,
-)
+_GOOD = (ConditionType.PULLED, ConditionType.READY)
 """Told when they become true, together; the first gives the reason."""
 _BAD = (ConditionType.STALLED, ConditionType.UP_TO_DATE)
 """Told when they become bad, or bad for another reason; the first that did."""

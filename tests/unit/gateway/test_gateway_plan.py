@@ -125,7 +125,7 @@ def test_state_tells_what_keeps_the_gateway_from_serving() -> None:
     assert told(gateway_facts(CPP)) == (
         False,
         "Progressing",
-        "The namespace's gateway is starting.",
+        "The gateway does not serve the pool's models yet.",
     )
     homeless = replace(
         envoy_pod(ready=False), unschedulable_message="0/1 nodes are available: 1 Insufficient cpu."

@@ -56,13 +56,14 @@ CASES: list[tuple[str, Any, Any, Happening | None]] = [
     ("recovers", STALLED, PULLING, None),
     ("upstream", READY, CHANGED, Happening(WARNING, "UpstreamChanged", "Other bytes.")),
     ("still upstream", CHANGED, CHANGED, None),
-    ("a pool serves", (), SERVING, Happening(NORMAL, "Ready", "All serve. All answered.")),
+    ("a pool serves", (), SERVING, Happening(NORMAL, "Ready", "All serve.")),
     (
-        "verified after it was Ready",
-        (SERVING[0], condition("ModelVerified", "Unknown", "NotChecked")),
+        "verified on the way to Ready",
+        (condition("Ready", "False", "Progressing"), SERVING[1]),
         SERVING,
-        Happening(NORMAL, "ModelAnswered", "All answered."),
+        Happening(NORMAL, "Ready", "All serve."),
     ),
+    ("not told before Ready", (), (condition("Ready", "False", "Progressing"), SERVING[1]), None),
 ]
 
 
