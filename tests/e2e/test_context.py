@@ -49,8 +49,9 @@ def names_of(cluster: EmbeddedCluster, *what: str) -> set[str]:
 
 
 def picture(cluster: EmbeddedCluster) -> dict[str, set[str]]:
-    kinds = ("namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings")
-    return {kind: names_of(cluster, kind) for kind in kinds}
+    kinds = ("namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings",
+             "deployments", "jobs", "services", "configmaps", "networkpolicies")  # fmt: skip
+    return {kind: names_of(cluster, kind, "--all-namespaces") for kind in kinds}
 
 
 def test_up_installs_and_says_what_is_wrong_and_down_takes_all_out(

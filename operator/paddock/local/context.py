@@ -16,6 +16,7 @@ from paddock.wire import Manifest
 
 TRIAL = "paddock-up"
 """The value of the managed-by label on all that `up` applies for a try."""
+_PATIENCE = "--timeout=120s"
 
 
 class ContextCluster:
@@ -45,12 +46,36 @@ class ContextCluster:
                 f"{len(others)} models or pools in context {self.context} are not of `paddock up`, "
                 f"the first is {others[0]}. Delete them, then run this again; nothing was removed."
             )
-        for kind in self._known():
-            self.kubectl("delete", kind, "--all", "--all-namespaces", "--timeout=120s")
+        self._remove_objects()
         for kind in self._known():
             self.kubectl("delete", "customresourcedefinition", kind)
+        self._remove_operator()
+        accounts = (NAME, names.ACTIVATOR)
+        self.kubectl("delete", "clusterrole,clusterrolebinding", *accounts, "--ignore-not-found")
+
+    def _remove_objects(self) -> None:
+        """Remove all of our kinds with what is made for them, before the kinds themselves go.
+
+        Kubernetes' garbage collector looks for new kinds every 30 s, and of a kind that it never
+        knew, or that is gone before it looks, children stay for ever. In the foreground an object
+        goes only once the collector has seen it.
+        """
+        whole = ("--all", "--all-namespaces", "--cascade=foreground", _PATIENCE)
+        for kind in self._known():
+            self.kubectl("delete", kind, *whole)
+        ours = ("--selector", f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}")
+        running = ",".join(full_name(kind) for kind in (kinds.DEPLOYMENTS, kinds.JOBS))
+        self.kubectl("wait", "--for=delete", running, "--all-namespaces", *ours, _PATIENCE)
+
+    def _remove_operator(self) -> None:
+        """Remove the operator's namespace, its programs first.
+
+        A namespace with pods in it is looked at again only after half of the longest grace that
+        they have, and the activator has nine minutes of it, though it ends at once.
+        """
+        programs = full_name(kinds.DEPLOYMENTS)
+        self.kubectl("-n", NAMESPACE, "delete", programs, "--all", "--cascade=foreground")
         self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-        self.kubectl("delete", "clusterrole,clusterrolebinding", NAME, "--ignore-not-found")
 
     def _known(self) -> list[str]:
         """Return our kinds as far as the cluster knows them, users first."""
