@@ -15,7 +15,9 @@ from support.gitops import AGREEING, argo_health, kstatus
 
 ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 """Present only while true."""
-INFORMATIVE = frozenset({ConditionType.UP_TO_DATE, ConditionType.FITS})
+INFORMATIVE = frozenset(
+    {ConditionType.UP_TO_DATE, ConditionType.FITS, ConditionType.TELEMETRY_READY}
+)
 """May be false or unknown beside Ready."""
 LONGEST = 1024
 _SECRET = re.compile(

@@ -1,6 +1,7 @@
 """TelemetryReady: whether a pool's metrics arrive at the user's receiver. Pure.
 
 Told by what the Collector's exporter got acknowledged, never by the Collector merely running.
+Ready does not ask for it: a pool whose measurements are lost still serves.
 """
 
 from paddock.api.inferencepool import InferencePool

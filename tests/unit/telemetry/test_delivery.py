@@ -11,7 +11,7 @@ from paddock.facts import DeliveryFact, PodFact, PoolFacts
 from paddock.observe.delivery import Deliveries, sent_points
 from paddock.status.conditions import Verdict
 from paddock.status.telemetry import QUIET_SECONDS, telemetry_verdicts
-from support.pools import fresh
+from support.pools import fresh, said, settled, status_of
 
 TELEMETRY: Any = {"collector": "Managed", "otlp": {"endpoint": "http://receiver:4318"}}
 COLLECTOR = PodFact("chat-collector-1", "uid-c", "Running", ip="10.0.0.9", ready=True)
@@ -65,6 +65,16 @@ def test_collector_that_is_not_ready_and_pool_without_replicas_are_said() -> Non
     loading = replace(COLLECTOR, ready=False)
     assert verdict(replace(ASKED, collectors=(loading,))).reason is Reason.WAITING_FOR_PODS
     assert verdict(ASKED, replicas=0).reason is Reason.SCALED_TO_ZERO
+
+
+@pytest.mark.parametrize("collectors", [(), (COLLECTOR,)], ids=["no Collector", "nothing arrives"])
+def test_pool_that_serves_is_ready_though_nothing_measures_it(
+    collectors: tuple[PodFact, ...],
+) -> None:
+    silent = DeliveryFact(grew=False, quiet_seconds=QUIET_SECONDS + 1)
+    found = status_of(replace(settled(ASKED), collectors=collectors, delivery=silent))
+    assert said(found, ConditionType.READY) == ("True", Reason.READY)
+    assert said(found, ConditionType.TELEMETRY_READY)[0] == "False"
 
 
 def counts(*numbers: float) -> httpx.AsyncClient:
