@@ -26,6 +26,7 @@ from paddock.wire import Manifest
 LOADED, ON_DEMAND, ABSENT = "Loaded", "OnDemand", "Absent"
 _OUTSIDE = frozenset({Reason.MODEL_NOT_FOUND, Reason.MODEL_STALLED})
 """Causes that ModelsReady tells."""
+_ASKED = "The engines are asked when all are ready."
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +197,10 @@ def _engines_ready(view: _View) -> Verdict:
         return true(kind, Reason.READY, "Every replica answers its health route.")
     if view.pod_causes:
         return _from(kind, view.pod_causes[0], _serving(view))
-    if deployment is None:
-        return false(kind, Reason.WAITING_FOR_PODS, "There are no replicas yet.")
-    surplus = deployment.replicas > view.plan.replicas == deployment.updated
-    if surplus and deployment.ready == deployment.replicas:
-        return false(kind, Reason.PROGRESSING, "Replicas that are not wanted are ending.")
+    if deployment is not None:
+        surplus = deployment.replicas > view.plan.replicas == deployment.updated
+        if surplus and deployment.ready == deployment.replicas:
+            return false(kind, Reason.PROGRESSING, "Replicas that are not wanted are ending.")
     message = f"The replicas are loading their models.{_serving(view)}"
     return false(kind, Reason.LOADING, message)
 
@@ -210,7 +210,7 @@ def _model_verified(view: _View) -> Verdict:
     if view.plan.replicas == 0:
         return true(kind, Reason.SCALED_TO_ZERO, "The pool is scaled to zero.")
     if not view.whole:
-        return unknown(kind, Reason.NOT_CHECKED, "The engines are asked when all are ready.")
+        return unknown(kind, Reason.NOT_CHECKED, _ASKED)
     for pod in view.pods:
         verdict = _pod_verified(view, pod)
         if verdict is not None:
@@ -226,7 +226,7 @@ def _model_verified(view: _View) -> Verdict:
 def _pod_verified(view: _View, pod: PodFact) -> Verdict | None:
     """Return what is wrong or not known of one pod's answers, or None if they are as wanted."""
     kind, report = ConditionType.MODEL_VERIFIED, view.facts.reports.get(pod.uid)
-    asking = unknown(kind, Reason.NOT_CHECKED, "The engines are being asked.")
+    asking = unknown(kind, Reason.NOT_CHECKED, _ASKED)
     if report is None:
         return asking
     if not report.answering:

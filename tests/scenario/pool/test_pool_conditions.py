@@ -38,7 +38,7 @@ def test_new_pool_reconciles_while_its_replicas_are_made() -> None:
         "ModelsReady": "True/Ready",
         "Scheduled": "False/WaitingForPods",
         "Fits": "True/Fits",
-        "EnginesReady": "False/WaitingForPods",
+        "EnginesReady": "False/Loading",
         "ModelVerified": "Unknown/NotChecked",
         "GatewayReady": "True/Ready",
     }
