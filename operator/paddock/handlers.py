@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import kopf
@@ -141,8 +141,10 @@ def connection_info(credentials: Credentials) -> kopf.ConnectionInfo:
     )
 
 
-def _handler(sink: Sink, kind: Kind) -> Callable[..., None]:
-    def on_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's own keyword arguments
+def _handler(sink: Sink, kind: Kind) -> Callable[..., Coroutine[None, None, None]]:
+    """Return the handler; one that were not a coroutine would get a thread for each event."""
+
+    async def on_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's own keyword arguments
         manifest = cast("Manifest", event["object"])  # kopf types values as object
         if event["type"] == "DELETED":
             sink.gone(kind, manifest)
@@ -154,9 +156,23 @@ def _handler(sink: Sink, kind: Kind) -> Callable[..., None]:
     return on_event
 
 
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Keeps no copy of what was handled: kopf makes one of each event, and nobody compares."""
+
+    def build(self, **_: Any) -> Any:  # noqa: ANN401 - kopf's own type is not public
+        return {}
+
+    def fetch(self, **_: Any) -> None:  # noqa: ANN401 - the same
+        return None
+
+    def store(self, **_: Any) -> None:  # noqa: ANN401 - the same
+        return
+
+
 def build_settings() -> kopf.OperatorSettings:
     """Return kopf's settings: watch only, label-selected on the server, no writes."""
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NoDifferences()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.peering.standalone = True

@@ -34,6 +34,7 @@ from paddock.plan.model import claim_of
 from paddock.plan.pull_job import pull_hash
 from support.objects import result_text
 
+ESTABLISHED = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
 NAMESPACE, PORT = "bench", 18081
 _PATIENCE = 900.0
 
@@ -256,7 +257,7 @@ def main() -> None:
             base = [kubectl, "--kubeconfig", plane.kubeconfig]
             run([*base, "create", "namespace", NAMESPACE])
             run([*base, "apply", "-f", "-"], stdin="---\n".join(render_crds().values()))
-            run([*base, "wait", "--for=condition=Established", "crd", "--all"])
+            run([*base, "wait", f"--for={ESTABLISHED}", "crd", "--all"])
             rows = asyncio.run(bench(plane, count))
         finally:
             plane.stop()
