@@ -107,15 +107,15 @@ class Resync:
         """Queue a pass for every object of ours."""
         for kind in kinds.OWN:
             for namespace, name in self._cache.names(kind):
-                self._queue.add(Key(kind.plural, namespace, name))
+                self._queue.add(Key(kind.plural, namespace, name), behind=True)
         for namespace in {place for place, _ in self._cache.names(kinds.INFERENCE_POOLS)}:
-            self._queue.add(Key(names.GATEWAYS, namespace, names.GATEWAY))
+            self._queue.add(Key(names.GATEWAYS, namespace, names.GATEWAY), behind=True)
 
     async def refresh(self, key: Key) -> None:
-        """Read one of our own objects live and keep what is found; a gateway has none."""
-        if key.plural == names.GATEWAYS:
+        """Read one of our own objects live and keep what is found; other keys have none."""
+        kind = next((each for each in kinds.OWN if each.plural == key.plural), None)
+        if kind is None:
             return
-        kind = next(each for each in kinds.OWN if each.plural == key.plural)
         live = await self._cluster.get(kind, key.namespace, key.name)
         known = self._cache.get(kind, key.namespace, key.name)
         if live is not None:

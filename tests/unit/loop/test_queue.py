@@ -129,3 +129,43 @@ async def test_waiting_workers_share_the_items() -> None:
     for item in "abc":
         subject.add(item)
     assert sorted(await asyncio.gather(*workers)) == ["a", "b", "c"]
+
+
+async def test_news_goes_before_what_merely_comes_again() -> None:
+    subject = queue()
+    for number in range(2000):
+        subject.add(f"settled {number}", behind=True)
+    subject.add("settled 1999")
+    subject.add("new")
+    assert [await taken(subject) for _ in range(3)] == ["settled 1999", "new", "settled 0"]
+    assert len(subject) == 1998
+
+
+async def test_what_comes_after_a_wait_goes_behind_the_news() -> None:
+    subject = queue()
+    subject.add_after("polled", 0.0)
+    while not len(subject):  # noqa: ASYNC110 - a queue has no event for its waits
+        await asyncio.sleep(0)
+    subject.add("new")
+    assert [await taken(subject) for _ in range(2)] == ["new", "polled"]
+
+
+async def test_news_without_end_does_not_starve_what_comes_again() -> None:
+    subject = queue()
+    for number in range(50):
+        subject.add(f"new {number:02}")
+    for number in range(5):
+        subject.add(f"settled {number}", behind=True)
+    order = [await taken(subject) for _ in range(25)]
+    assert [place for place, item in enumerate(order) if item.startswith("settled")] == [
+        4, 9, 14, 19, 24,
+    ]  # fmt: skip
+
+
+async def test_resync_does_not_put_news_behind() -> None:
+    subject = queue()
+    subject.add("new")
+    subject.add("new", behind=True)
+    subject.add("newer")
+    assert [await taken(subject) for _ in range(2)] == ["new", "newer"]
+    assert len(subject) == 0
