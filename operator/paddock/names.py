@@ -49,6 +49,8 @@ GATEWAY = "paddock-gateway"
 GATEWAY_COMPONENT = "gateway"
 GATEWAYS = "gateways"
 """The plural under which passes know a namespace's gateway; no resource of the apiserver."""
+WARNINGS = "warnings"
+"""The plural under which passes know the look at a namespace's warnings; no resource either."""
 GATEWAY_PORT = 8080
 GATEWAY_STATUS_PORT = 9901
 GATEWAY_ADMIN_PORT = 9902

@@ -58,6 +58,8 @@ class Conductor:
         """Run one pass over the object of a key; an object that is gone is done."""
         if key.plural == names.GATEWAYS:
             return await self._gateways.reconcile(key.namespace)
+        if key.plural == names.WARNINGS:
+            return await self._warnings.look(key.namespace)
         if key.plural == kinds.LOCAL_MODELS.plural:
             return await self._reconcile_model(key)
         return await self._reconcile_pool(key)
@@ -67,6 +69,7 @@ class Conductor:
         now = self._clock.now()
         if key.plural == names.GATEWAYS:
             self._gateways.failed(key.namespace, error)
+        if key.plural in (names.GATEWAYS, names.WARNINGS):
             return
         if key.plural == kinds.LOCAL_MODELS.plural:
             model = self._model(key)
@@ -111,6 +114,7 @@ class Conductor:
         model = self._model(key)
         if model is None:
             self._measures.note_progress(key, None)
+            self._warnings.known(key, ())
             return Done()
         with span("observe"):
             facts = await observe_model(
@@ -131,7 +135,7 @@ class Conductor:
         after = status_of_model(facts, plan, refusals)
         if plan.finalizers is None or model.metadata.deletion_timestamp is None:
             await self._tell(kinds.LOCAL_MODELS, model, after)
-        return _outcome(plan.outcome, refusals)
+        return replace(_outcome(plan.outcome, refusals), wake=self._warnings.looked_for(key))
 
     async def _set_finalizers(self, metadata: ObjectMeta, plan: ModelPlan) -> None:
         if plan.finalizers is None:

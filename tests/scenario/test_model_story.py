@@ -66,6 +66,16 @@ def test_running_pull_is_left_alone_and_watched() -> None:
     assert condition(told(facts, plan), "Ready") == ("False", "Pulling")
 
 
+def test_pull_that_has_not_begun_waits_for_events_alone() -> None:
+    subject = model()
+    children = with_claim(plan_model(facts_of(subject), SETTINGS))
+    pod = PodFact(name="p", uid="u", phase="Pending")
+    for pods in ((), (pod,)):
+        facts = facts_of(subject, children=children, jobs=(job_of(subject),), pods=pods)
+        plan = plan_model(facts, SETTINGS)
+        assert (plan.changes, plan.outcome) == ((), Done())
+
+
 def test_finished_pull_makes_the_model_ready_and_costs_nothing_more() -> None:
     subject = model()
     children = with_claim(plan_model(facts_of(subject), SETTINGS))

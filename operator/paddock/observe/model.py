@@ -10,7 +10,7 @@ from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel, Progress
 from paddock.api.pull import PullNews
 from paddock.clock import Clock
-from paddock.facts import Children, JobFact, ModelFacts, PodFact
+from paddock.facts import Children, JobFact, Key, ModelFacts, PodFact
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.objects import claim_fact, job_fact, pod_fact
@@ -54,10 +54,15 @@ async def observe_model(
         pods=tuple(pod for pod in pods if pod.phase in ("Pending", "Running", "Failed")),
         progress=Progress(**news.model_dump(exclude={"trouble"})) if news else None,
         trouble=news.trouble if news else None,
-        events=await warnings.about(metadata.namespace, _waiting(jobs, pods)),
+        events=warnings.known(key_of(model), _waiting(jobs, pods)),
         pools=tuple(_pools(cache, model)),
         siblings=tuple(_siblings(cache, model)),
     )
+
+
+def key_of(model: LocalModel) -> Key:
+    """Return the key of a model's passes."""
+    return Key(kinds.LOCAL_MODELS.plural, model.metadata.namespace, model.metadata.name)
 
 
 def _identity(manifest: Manifest) -> tuple[str, str]:

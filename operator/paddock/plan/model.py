@@ -184,7 +184,8 @@ def _after(
     soon = Wait(settings.delays.progress_poll)
     again = (_delete_job(facts, job),)
     if job.deleting or not (job.complete or job.failed):
-        return (), soon
+        runs = any(pod.phase == "Running" for pod in facts.pods)
+        return (), soon if runs else Done()
     if job.complete:
         return ((), Done()) if artifact is not None else (again, soon)
     if job.plan_hash != attempt_hash(facts.model):

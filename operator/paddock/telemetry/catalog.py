@@ -40,7 +40,7 @@ class Metric:
 
 NAMES: frozenset[str] = frozenset()
 """A label that holds names of objects; what bounds it is the metric's limit."""
-KINDS = frozenset({*(kind.plural for kind in kinds.OWN), names.GATEWAYS})
+KINDS = frozenset({*(kind.plural for kind in kinds.OWN), names.GATEWAYS, names.WARNINGS})
 OUTCOMES = frozenset({"Done", "Wait", "Blocked", "Conflict", "Failed", "Dropped"})
 VERBS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 CODES = frozenset(

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from paddock.errors import ApiError
-from paddock.facts import EventFact
+from paddock.facts import Done, EventFact, Key, Wait
 from paddock.kube.cluster import Cluster
 from paddock.observe.warnings import Warnings
 
@@ -77,3 +77,54 @@ async def test_list_is_made_again_after_a_few_seconds_and_after_a_failure() -> N
     recorded.is_down = False
     assert len(await subject.about("team", ["a"])) == 1
     assert recorded.asked == 3
+
+
+def key(name: str) -> Key:
+    return Key("localmodels", "team", name)
+
+
+async def test_who_waits_is_woken_only_by_news() -> None:
+    recorded = Recorded(("a", "FailedMount"))
+    subject = warnings_of(recorded)
+    for name in "abc":
+        assert subject.known(key(name), [name]) == ()
+        assert subject.looked_for(key(name)) == (Key("warnings", "team", ""),)
+    assert await subject.look("team") == Wait(4.0, wake=(key("a"),))
+    assert [each.reason for each in subject.known(key("a"), ["a"])] == ["FailedMount"]
+    recorded.time = 4.0
+    assert await subject.look("team") == Wait(4.0)
+    recorded.time, recorded.events = 8.0, (("a", "FailedMount"), ("c", "FailedCreate"))
+    assert await subject.look("team") == Wait(4.0, wake=(key("c"),))
+    assert recorded.asked == 3
+
+
+async def test_thousand_who_wait_cost_one_list_and_no_pass() -> None:
+    recorded = Recorded()
+    subject = warnings_of(recorded)
+    for number in range(1000):
+        subject.known(key(f"m{number}"), [f"u{number}"])
+        assert await subject.look("team") == Wait(4.0)
+    assert recorded.asked == 1
+
+
+async def test_look_ends_when_nobody_waits_any_more() -> None:
+    recorded = Recorded(("a", "FailedMount"))
+    subject = warnings_of(recorded)
+    subject.known(key("a"), ["a"])
+    await subject.look("team")
+    assert subject.known(key("a"), ()) == ()
+    assert subject.looked_for(key("a")) == ()
+    recorded.time = 4.0
+    assert await subject.look("team") == Done()
+    assert recorded.asked == 1
+    assert subject.known(key("a"), ["a"]) == ()
+
+
+async def test_warning_that_is_forgotten_by_the_cluster_wakes_too() -> None:
+    recorded = Recorded(("a", "FailedMount"))
+    subject = warnings_of(recorded)
+    subject.known(key("a"), ["a"])
+    await subject.look("team")
+    recorded.time, recorded.events = 4.0, ()
+    assert await subject.look("team") == Wait(4.0, wake=(key("a"),))
+    assert subject.known(key("a"), ["a"]) == ()
