@@ -1,10 +1,13 @@
-"""What the loop costs: restart with settled models, a burst of new ones, one change among many.
+"""What the loop costs: a burst of new models, a restart with them settled, one change among twice
+as many.
 
 Run as `python tests/bench/bench_loop.py [MODELS]`: a real control plane, the operator as a process
-of its own, Jobs' pods played by patches of their status, since no node runs. Prints a table.
+of its own, Jobs' pods played by patches of their status, since no node runs. Prints a table, and
+beside each part how busy the machine was.
 """
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -15,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from paddock import names
 from paddock.api.localmodel import LocalModel
 from paddock.cli.crds import render_crds
+from paddock.errors import NotFoundError
+from paddock.facts import Kind
 from paddock.kinds import JOBS, LOCAL_MODELS, PODS
 from paddock.kube.real import RealCluster, connect
 from paddock.local import builds
@@ -36,7 +41,9 @@ from support.objects import result_text
 
 ESTABLISHED = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
 NAMESPACE, PORT = "bench", 18081
+CHANGES = 200
 _PATIENCE = 900.0
+_IDLE_SECONDS, _IDLE_CPU = 5.0, 0.25
 
 
 @dataclass
@@ -44,6 +51,16 @@ class Operator:
     """The operator as a process under measurement."""
 
     process: subprocess.Popen[bytes]
+    began: float
+    idle: float = 0.0
+    laps: dict[str, float] = field(default_factory=dict)
+
+    def mark(self) -> None:
+        """Begin to count now."""
+        self.began, self.idle = time.monotonic(), self.cpu_seconds
+
+    def lap(self, name: str) -> None:
+        self.laps[name] = time.monotonic() - self.began
 
     @property
     def cpu_seconds(self) -> float:
@@ -76,6 +93,7 @@ class Operator:
 
         return {
             "PATCH": total("paddock_api_requests", "PATCH"),
+            "GET": total("paddock_api_requests", "GET"),
             "received": total("paddock_api_received"),
             "passes": total("paddock_passes"),
             "depth": total("paddock_queue_depth"),
@@ -100,7 +118,7 @@ def start(plane: ControlPlane) -> Operator:
                "--operator-namespace", NAMESPACE, "--health-port", str(PORT),
                "--writes-per-second", "1000"]  # fmt: skip
     log = (plane.folder / "operator.log").open("ab")
-    return Operator(subprocess.Popen(command, stdout=log, stderr=log))
+    return Operator(subprocess.Popen(command, stdout=log, stderr=log), time.monotonic())
 
 
 async def until(what: str, check: Callable[[], Any], *, pause: float = 0.2) -> float:
@@ -110,6 +128,13 @@ async def until(what: str, check: Callable[[], Any], *, pause: float = 0.2) -> f
             raise TimeoutError(what)
         await asyncio.sleep(pause)
     return time.monotonic() - began
+
+
+async def count_of(cluster: RealCluster, kind: Kind) -> int:
+    """Count the objects of a kind by a list of one."""
+    path = f"/apis/{kind.group}/{kind.version}/namespaces/{NAMESPACE}/{kind.plural}?limit=1"
+    page: Any = await cluster._send("GET", path, None)  # noqa: SLF001 - not the product's request
+    return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
 
 
 async def ready_count(cluster: RealCluster) -> int:
@@ -125,20 +150,20 @@ async def ready_count(cluster: RealCluster) -> int:
 
 async def play_node(cluster: RealCluster, stop: asyncio.Event) -> None:
     """Let every pull pod end well, as a kubelet would report it."""
-    ended: set[str] = set()
     while not stop.is_set():
-        pods: tuple[Any, ...] = await cluster.list(PODS, NAMESPACE)
+        pods: tuple[Any, ...] = await cluster.list(
+            PODS, NAMESPACE, field_selector="status.phase=Pending"
+        )
         for pod in pods:
             name = pod["metadata"]["name"]
-            if name not in ended:
-                ended.add(name)
+            with contextlib.suppress(NotFoundError):
                 await cluster._send(  # noqa: SLF001 - the node's own request, not the product's
                     "PATCH",
                     f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/status",
                     _ended(),
                     "application/strategic-merge-patch+json",
                 )
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
 
 
 def _ended() -> Any:
@@ -153,65 +178,138 @@ def _ended() -> Any:
 
 async def bench(plane: ControlPlane, count: int) -> list[tuple[str, str]]:
     cluster = await connect(str(plane.kubeconfig))
+    rows = [
+        *await burst(plane, cluster, count),
+        *await restart(plane, cluster, count),
+        *await change(plane, cluster, 2 * count),
+    ]
+    await cluster.close()
+    return rows
+
+
+async def settle(plane: ControlPlane, cluster: RealCluster, first: int, count: int) -> Operator:
+    """Make the models that are missing, and wait until all are Ready; the operator runs on."""
     stop = asyncio.Event()
     node = asyncio.create_task(play_node(cluster, stop))
     operator = start(plane)
     await until("the operator leads", operator.leads)
-    idle, began = operator.cpu_seconds, time.monotonic()
-    await apply_models(cluster, count)
+    operator.mark()
+    await apply_models(cluster, first, count)
+    operator.lap("applied")
+
+    async def all_pulling() -> bool:
+        return await count_of(cluster, JOBS) >= count
 
     async def all_ready() -> bool:
         return await ready_count(cluster) == count
 
-    await until("the burst is Ready", all_ready, pause=1.0)
-    seconds, cpu = time.monotonic() - began, operator.cpu_seconds - idle
+    await until("every model has its Job", all_pulling)
+    operator.lap("pulling")
+    await until("the burst is Ready", all_ready, pause=2.0)
+    operator.lap("ready")
     stop.set()
     await node
-    numbers = await operator.numbers()
+    return operator
+
+
+async def burst(plane: ControlPlane, cluster: RealCluster, count: int) -> list[tuple[str, str]]:
+    """Make many models at once, and see all of them through."""
+    operator = await settle(plane, cluster, 0, count)
+    cpu, numbers, laps = (
+        operator.cpu_seconds - operator.idle,
+        await operator.numbers(),
+        operator.laps,
+    )
     rows = [
-        (f"burst of {count}: objects per second", f"{count / seconds:.1f}"),
+        (f"burst of {count}: objects per second, to their Jobs", f"{count / laps['pulling']:.1f}"),
+        ("burst: objects per second, to Ready", f"{count / laps['ready']:.1f}"),
         ("burst: CPU-ms per object", f"{cpu * 1000 / count:.1f}"),
         ("burst: peak RSS, MiB", f"{operator.peak_mib:.0f}"),
         ("burst: writes per model, events among them", f"{numbers['PATCH'] / count:.2f}"),
+        ("burst: reads per model", f"{numbers['GET'] / count:.2f}"),
         (
             "burst: KiB received per model, watches left out",
             f"{numbers['received'] / count / 1024:.1f}",
         ),
         ("burst: passes per model", f"{numbers['passes'] / count:.1f}"),
+        ("burst: load average at its end", f"{os.getloadavg()[0]:.1f}"),
     ]
     operator.stop()
-    rows += await restart(plane, cluster, count)
-    await cluster.close()
     return rows
 
 
 async def restart(plane: ControlPlane, cluster: RealCluster, count: int) -> list[tuple[str, str]]:
-    """Start over settled objects; then change one at a time and wait for what follows from it."""
-    began, operator = time.monotonic(), start(plane)
+    """Start over settled objects."""
+    del cluster
+    operator = start(plane)
+    began = operator.began
     await until("the operator is ready", operator.is_ready, pause=0.05)
     ready = time.monotonic() - began
-    await until("the operator leads", operator.leads)
+    await looked(operator, count)
+    rows = [
+        (f"restart with {count}: seconds to ready", f"{ready:.1f}"),
+        ("restart: seconds until every object was looked at", f"{time.monotonic() - began:.1f}"),
+        ("restart: CPU-s until then", f"{operator.cpu_seconds:.1f}"),
+    ]
+    await quiet(operator)
+    rows += [
+        ("restart: CPU-s until nothing is left to do", f"{operator.cpu_seconds:.1f}"),
+        ("restart: writes until then", f"{(await operator.numbers())['PATCH']:.0f}"),
+        ("restart: peak RSS, MiB", f"{operator.peak_mib:.0f}"),
+        ("restart: load average at its end", f"{os.getloadavg()[0]:.1f}"),
+    ]
+    operator.stop()
+    return rows
+
+
+async def looked(operator: Operator, count: int) -> None:
+    """Wait until every object had its pass."""
 
     async def settled() -> bool:
         numbers = await operator.numbers()
         return numbers["depth"] == 0 and numbers["passes"] >= count
 
+    await until("the operator leads", operator.leads)
     await until("every object was looked at", settled)
-    looked, cpu = time.monotonic() - began, operator.cpu_seconds
-    written = (await operator.numbers())["PATCH"]
-    latencies = sorted([await change_one(cluster, number) for number in range(min(100, count))])
+
+
+async def quiet(operator: Operator) -> None:
+    """Wait until some seconds cost the operator next to nothing."""
+
+    async def idles() -> bool:
+        before = operator.cpu_seconds
+        await asyncio.sleep(_IDLE_SECONDS)
+        return operator.cpu_seconds - before < _IDLE_CPU
+
+    await until("the operator is quiet", idles)
+
+
+async def change(plane: ControlPlane, cluster: RealCluster, count: int) -> list[tuple[str, str]]:
+    """Change one of many at a time: beside the first work of a new process, and when it is over."""
+    (await settle(plane, cluster, count // 2, count)).stop()
+    operator = start(plane)
+    await looked(operator, count)
+    changes = min(CHANGES, count // 2)
+    busy = [await change_one(cluster, each) for each in range(changes // 2)]
+    await quiet(operator)
+    calm = [await change_one(cluster, each) for each in range(changes // 2, changes)]
     rows = [
-        (f"restart with {count}: seconds to ready", f"{ready:.1f}"),
-        ("restart: seconds until every object was looked at", f"{looked:.1f}"),
-        ("restart: CPU-s until then", f"{cpu:.1f}"),
-        ("restart: writes until then", f"{written:.0f}"),
-        ("restart: peak RSS, MiB", f"{operator.peak_mib:.0f}"),
-        (f"one change among {2 * count}: p50, ms", f"{latencies[len(latencies) // 2] * 1000:.0f}"),
-        ("one change: p99, ms", f"{latencies[len(latencies) * 99 // 100] * 1000:.0f}"),
-        ("one change: worst of 100, ms", f"{latencies[-1] * 1000:.0f}"),
+        *percentiles(f"one change among {count}, just restarted", busy),
+        *percentiles(f"one change among {count}", calm),
+        ("one change: peak RSS, MiB", f"{operator.peak_mib:.0f}"),
+        ("one change: load average at its end", f"{os.getloadavg()[0]:.1f}"),
     ]
     operator.stop()
     return rows
+
+
+def percentiles(what: str, latencies: list[float]) -> list[tuple[str, str]]:
+    ordered = [seconds * 1000 for seconds in sorted(latencies)]
+    return [
+        (f"{what}: p50, ms", f"{ordered[len(ordered) // 2]:.0f}"),
+        (f"{what}: p99, ms", f"{ordered[len(ordered) * 99 // 100]:.0f}"),
+        (f"{what}: worst of {len(ordered)}, ms", f"{ordered[-1]:.0f}"),
+    ]
 
 
 async def change_one(cluster: RealCluster, number: int) -> float:
@@ -225,13 +323,13 @@ async def change_one(cluster: RealCluster, number: int) -> float:
     async def made() -> bool:
         return await cluster.get(JOBS, NAMESPACE, job) is not None
 
-    await until("the new Job", made, pause=0.01)
+    await until("the new Job", made, pause=0.02)
     return time.monotonic() - began
 
 
-async def apply_models(cluster: RealCluster, count: int) -> None:
-    for first in range(0, count, 50):
-        numbers = range(first, min(first + 50, count))
+async def apply_models(cluster: RealCluster, first: int, count: int) -> None:
+    for at in range(first, count, 50):
+        numbers = range(at, min(at + 50, count))
         await asyncio.gather(
             *(cluster.apply(model(f"m{each:04}", "https://models.example.com/a.gguf"))
               for each in numbers)
