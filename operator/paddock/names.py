@@ -40,6 +40,8 @@ HEALTH_PORT = 8081
 
 POOL_HEADER = "x-paddock-pool"
 """NAMESPACE/NAME of the pool a request is for, as the gateway tells the activator."""
+CONVERSATION_HEADER = "x-paddock-conversation"
+"""A hash of where a conversation begins, by which the gateway finds its replica."""
 ACTIVATOR = "paddock-activator"
 """Deployment, Service and account of the activator, in the operator's namespace."""
 ACTIVATOR_PORT = 8080

@@ -26,8 +26,10 @@ class Answering:
 
 
 @contextmanager
-def answering(name: str, port: int = 0) -> Iterator[Answering]:
-    """Answer until the block ends."""
+def answering(
+    name: str, port: int = 0, *, after: threading.Event | None = None
+) -> Iterator[Answering]:
+    """Answer until the block ends; where told, only after this."""
     server = Answering(name)
 
     class Handler(BaseHTTPRequestHandler):
@@ -37,6 +39,8 @@ def answering(name: str, port: int = 0) -> Iterator[Answering]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             server.headers.append({key.lower(): value for key, value in self.headers.items()})
+            if after is not None:
+                after.wait()
             body = json.dumps({"by": name}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

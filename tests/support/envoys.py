@@ -3,7 +3,6 @@
 Its files lie behind a link that is swapped, as a kubelet swaps a ConfigMap's.
 """
 
-import json
 import os
 import subprocess
 import time
@@ -22,6 +21,8 @@ from paddock.plan.gateway.bootstrap import READY_PATH, STATE_PATH, Place
 from paddock.plan.gateway.objects import build_gateway_config_map
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
 from paddock.plan.gateway.staging import next_step
+from paddock.plan.gateway.xds import address
+from paddock.plan.gateway.xds import text as as_text
 from paddock.wire import Manifest
 from support.engine_servers import free_port
 
@@ -114,14 +115,22 @@ def write_files(
 
 
 def moved(text: str, backends: Mapping[str, str]) -> str:
-    """Move the pools' endpoints from their Services to this machine."""
+    """Move the pools' endpoints from their Services to this machine; commas part several."""
     for service, backend in backends.items():
-        host, _, port = backend.rpartition(":")
-        new = json.dumps({"address": host, "port_value": int(port)}, separators=(",", ":"))
+        new = ",".join(_endpoint(*_host_and_port(each)) for each in backend.split(","))
         for known in (names.ENGINE_PORT, names.ACTIVATOR_SERVICE_PORT):
-            old = {"address": f"{service}.svc.cluster.local.", "port_value": known}
-            text = text.replace(json.dumps(old, separators=(",", ":")), new)
+            old = _endpoint(f"{service}.svc.cluster.local.", known)
+            text = text.replace(old, new)
     return text
+
+
+def _host_and_port(backend: str) -> tuple[str, int]:
+    host, _, port = backend.rpartition(":")
+    return host, int(port)
+
+
+def _endpoint(host: str, port: int) -> str:
+    return as_text({"endpoint": {"address": address(port, host)}})
 
 
 @contextmanager

@@ -183,9 +183,24 @@ class Telemetry(Record):
     otlp: Otlp
 
 
+class Balancing(StrEnum):
+    """Which of a pool's replicas takes a request."""
+
+    LEAST_REQUEST = "LeastRequest"
+    PREFIX_AFFINITY = "PrefixAffinity"
+
+
 class Gateway(Record):
     """How the namespace's gateway treats the pool's models."""
 
+    balancing: Annotated[
+        Balancing | None,
+        Field(
+            description="LeastRequest (default): the replica with the fewest requests. "
+            "PrefixAffinity: the one that has the conversation in its cache, unless it is busier "
+            "than the others."
+        ),
+    ] = None
     weight: Annotated[
         int | None,
         Field(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
+from paddock.plan.gateway.affinity import affinity_of_cluster
 from paddock.plan.gateway.xds import address, typed
 from paddock.wire import Json
 
@@ -26,7 +27,8 @@ def pool_cluster_name(pool: InferencePool) -> str:
 def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
     """Return the cluster of a pool's ready pods, by its headless Service."""
     service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
-    return _dns_cluster(pool_cluster_name(pool), service, names.ENGINE_PORT)
+    cluster = _dns_cluster(pool_cluster_name(pool), service, names.ENGINE_PORT)
+    return {**cluster, **affinity_of_cluster(pool)}
 
 
 def _dns_cluster(name: str, host: str, port: int) -> dict[str, Json]:

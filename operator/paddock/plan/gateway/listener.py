@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from paddock import names
+from paddock.plan.gateway.affinity import conversation_filter
 from paddock.plan.gateway.replies import local_replies
 from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS
 from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
@@ -73,6 +74,7 @@ def _filters() -> Sequence[Json]:
         _listed_paths_only(),
         _without_our_headers(),
         _read_model(),
+        conversation_filter(),
         http_filter("router", "router.v3.Router"),
     ]
 
@@ -102,11 +104,11 @@ def _allowed(method: str, pattern: str) -> Json:
 
 def _without_our_headers() -> Json:
     """Take from callers the headers by which the gateway itself tells things."""
-    removed: Json = {"remove": names.POOL_HEADER}
+    removed: list[Json] = [{"remove": names.POOL_HEADER}, {"remove": names.CONVERSATION_HEADER}]
     return http_filter(
         "without-our-headers",
         "header_mutation.v3.HeaderMutation",
-        mutations={"request_mutations": [removed]},
+        mutations={"request_mutations": removed},
     )
 
 

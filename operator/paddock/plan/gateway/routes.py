@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from paddock import names
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway import listing
+from paddock.plan.gateway.affinity import hash_of_route, script_of_route, shares_of_route
 from paddock.plan.gateway.catalog import Offer, Served
 from paddock.plan.gateway.clusters import aggregate_name, pool_cluster_name
 from paddock.plan.gateway.ways import ways_of
@@ -101,11 +102,12 @@ def _elsewhere(served: Served) -> str:
 def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> Json:
     action: dict[str, Json] = {
         **_where(offers),
+        **hash_of_route(offers),
         "timeout": _TOTAL_SECONDS,
         "idle_timeout": _IDLE_SECONDS,
         "retry_policy": _RETRY,
     }
-    return {"match": match, "route": action}
+    return {"match": match, "route": action, **script_of_route(offers)}
 
 
 def _where(offers: Sequence[Offer]) -> dict[str, Json]:
@@ -119,7 +121,7 @@ def _where(offers: Sequence[Offer]) -> dict[str, Json]:
         }
         for way in ways
     ]
-    return {"weighted_clusters": {"clusters": shares}}
+    return {"weighted_clusters": {"clusters": shares, **shares_of_route(offers)}}
 
 
 def _pool_header(offer: Offer) -> Json:
