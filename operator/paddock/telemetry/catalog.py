@@ -90,7 +90,7 @@ WATCH_RESTARTS = Metric(
     "Times the watch layer ended and was started again.",
 )
 LEADER = Metric(
-    "paddock.leader", MetricKind.GAUGE, "1", "1 where this process holds the Lease, else 0."
+    "paddock.leader", MetricKind.GAUGE, "{lease}", "1 where this process holds the Lease, else 0."
 )
 CACHE_OBJECTS = Metric(
     "paddock.cache.objects", MetricKind.GAUGE, "{object}", "Objects known from watches and lists."

@@ -1,0 +1,145 @@
+"""Every query of every dashboard and alert in a real Prometheus, over what real parts measured."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+import yaml
+
+from paddock import names
+from paddock.api.inferencepool import EngineName
+from paddock.facts import PodFact
+from paddock.kube.real import RealCluster
+from paddock.local.control_plane import ControlPlane
+from paddock.plan.engines.llama_cpp import PROFILE
+from paddock.plan.engines.profile import PooledModel
+from paddock.plan.telemetry.collector_config import TARGETS, build_config, build_targets
+from paddock.plan.telemetry.engine_metrics import SCRAPED, UP
+from paddock.puller.store import Store
+from paddock.telemetry.catalog import Metric, MetricKind
+from paddock.telemetry.exposition import prometheus_name
+from support.collector import free_port, running
+from support.engine_servers import serving
+from support.gate import Gate
+from support.loop_world import LoopWorld
+from support.observability import alerts, panels, rule_groups
+from support.prometheus import prometheus, promtool
+from support.stores import add_tiny_model, pool_of
+
+pytestmark = pytest.mark.contract
+POD = PodFact("chat-1", "uid-1", "Running", ip="127.0.0.1", ready=True)
+RULE_TESTS = Path(__file__).with_name("alert_tests.yaml")
+
+
+@pytest_asyncio.fixture
+async def gate(control_plane: ControlPlane) -> AsyncIterator[Gate]:
+    gate = Gate(control_plane)
+    await gate.start()
+    yield gate
+    await gate.stop()
+
+
+@pytest.fixture
+def world(gate: Gate, cluster: RealCluster, namespace: str, tmp_path: Path) -> Iterator[LoopWorld]:
+    world = LoopWorld(gate, cluster, namespace, tmp_path)
+    yield world
+    world.stop()
+
+
+async def test_operators_queries_give_numbers(world: LoopWorld, tmp_path: Path) -> None:
+    port = free_port()
+    world.start(health_port=port)
+    await world.make("tiny")
+    await world.settled("tiny", "https://models.example.com/a.gguf")
+    with prometheus(tmp_path / "prometheus", {"operator": port}) as found:
+        found.until("count_over_time(paddock_queue_depth[1m]) > 3")
+        await world.change_and_settle("tiny", 1)
+        answers = [(title, found.query(query)) for title, query in panels()]
+        empty = {
+            title
+            for title, answer in answers
+            if title.startswith("Paddock: operator") and not answer
+        }
+        assert {rule for rule in alerts() if found.query(alerts()[rule]["expr"])} == set()
+
+    nothing_yet = {"Paddock: operator: Pulls: bytes there"}
+    given_up = "Paddock: operator: Leaders, watch restarts, telemetry given up"
+    assert empty <= {
+        *nothing_yet,
+        given_up,
+        "Paddock: operator: Time to the first Ready, 95 of 100",
+    }
+
+
+def own_name(name: str, kind: str, unit: str) -> str:
+    return prometheus_name(Metric(name, MetricKind(kind), unit, ""))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> PooledModel:
+    tmp_path.chmod(0o755)
+    (tmp_path / "store").mkdir()
+    made = add_tiny_model(Store(tmp_path / "store"), "alpha", seed=1)
+    return PooledModel("alpha", made, names.STORE_PATH, preload=True, context_length=None)
+
+
+async def test_engines_queries_give_numbers_under_the_names_of_the_table(
+    model: PooledModel, tmp_path: Path
+) -> None:
+    pool = pool_of(EngineName.LLAMA_CPP, "alpha")
+    store = {"/store": tmp_path / "store"}
+    with (
+        serving(PROFILE, PROFILE.run(pool, (model,)), tmp_path / "pod", store) as served,
+        prometheus(tmp_path / "prometheus", {}) as found,
+    ):
+        folder, own = tmp_path / "collector", free_port()
+        folder.mkdir()
+        port = served.url.rpartition(":")[2]
+        targets = build_targets(pool, [model], [POD])
+        (folder / TARGETS).write_text(targets.replace(f":{names.ENGINE_PORT}", f":{port}"))
+        exporter = {"prometheusremotewrite": {"endpoint": found.remote_write}}
+        config = build_config(exporter, folder=str(folder), own_port=own)
+        config = re.sub(r"scrape_(interval|timeout): \d+s", r"scrape_\1: 1s", config)
+        with running(folder, config, f"http://127.0.0.1:{own}/metrics"):
+            for _ in range(3):
+                await generate(served.url)
+                found.until("paddock_engine_tokens_generated_total")
+            found.until("rate(paddock_engine_tokens_generated_total[5s]) > 0")
+            arrived = found.names()
+            empty = {
+                query for title, query in panels()
+                if "tokens" in query and "operator" not in title and not found.query(query)
+            }  # fmt: skip
+            down = found.query(alerts()["PaddockEngineDown"]["expr"])
+
+    ours = {
+        own_name(each.name, each.kind, each.unit)
+        for each in (*SCRAPED, UP)
+        if EngineName.LLAMA_CPP in each.sources
+    }
+    assert {name for name in arrived if name.startswith("paddock_")} == ours
+    assert (empty, down) == (set(), [])
+
+
+async def generate(url: str) -> None:
+    async with httpx.AsyncClient(timeout=60) as client:
+        body = {"model": "alpha", "prompt": "tell me", "max_tokens": 8}
+        (await client.post(f"{url}/v1/completions", json=body)).raise_for_status()
+
+
+def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": rule_groups()}))
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(RULE_TESTS.read_text())
+    promtool("check", "rules", tmp_path / "rules.yaml")
+    promtool("test", "rules", tests)
+    tried = {
+        case["alertname"]
+        for each in yaml.safe_load(RULE_TESTS.read_text())["tests"]
+        for case in each["alert_rule_test"]
+        if case.get("exp_alerts")
+    }
+    assert tried == set(alerts())

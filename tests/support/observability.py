@@ -1,0 +1,48 @@
+"""The committed dashboards and alerts, and every query in them."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).resolve().parents[2] / "manifests" / "observability"
+DASHBOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
+_FILLED = {"$__rate_interval": "5s", "$namespace": ".*", "$pool": ".*", "$model": ".*"}
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    """Yield the title and query of every panel, its variables filled in."""
+    for file in DASHBOARDS:
+        board = json.loads(file.read_text())
+        for panel in board["panels"]:
+            for target in panel["targets"]:
+                yield f"{board['title']}: {panel['title']}", filled(target["expr"])
+
+
+def variables() -> Iterator[str]:
+    for file in DASHBOARDS:
+        for variable in json.loads(file.read_text())["templating"]["list"]:
+            if variable["type"] == "query":
+                yield filled(variable["query"])
+
+
+def filled(query: str) -> str:
+    for variable, value in _FILLED.items():
+        query = query.replace(variable, value)
+    return query
+
+
+def rule_groups() -> list[Any]:
+    found: list[Any] = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["spec"]["groups"]
+    return found
+
+
+def alerts() -> dict[str, Any]:
+    return {rule["alert"]: rule for group in rule_groups() for rule in group["rules"]}
+
+
+def metrics_of(query: str) -> set[str]:
+    return set(re.findall(r"\bpaddock_\w+", query))

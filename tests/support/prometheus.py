@@ -1,0 +1,108 @@
+"""Debian's Prometheus on loopback, and its promtool."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from paddock.local import debian
+from support.collector import free_port
+
+DEADLINE = 40.0
+_POLL = 0.1
+
+
+def tools() -> debian.Tools:
+    return debian.tools("prometheus", ("prometheus",))
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run promtool and return what it says; fail with its words."""
+    found = tools()
+    done = subprocess.run(
+        [found.program("promtool"), *arguments], env=dict(found.env), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """One running Prometheus."""
+
+    url: str
+
+    @property
+    def remote_write(self) -> str:
+        return f"{self.url}/api/v1/write"
+
+    def query(self, expression: str) -> list[Any]:
+        """Return the series an expression gives now."""
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=20)
+        body = json.loads(answer.text)
+        assert body["status"] == "success", f"{expression}: {body}"
+        found: list[Any] = body["data"]["result"]
+        return found
+
+    def until(self, expression: str) -> list[Any]:
+        """Wait until an expression gives something."""
+        deadline = time.monotonic() + DEADLINE
+        while not (found := self.query(expression)):
+            assert time.monotonic() < deadline, f"never: {expression}"
+            time.sleep(_POLL)
+        return found
+
+    def names(self) -> set[str]:
+        answer = httpx.get(f"{self.url}/api/v1/label/__name__/values", timeout=20)
+        return set(json.loads(answer.text)["data"])
+
+
+@contextmanager
+def prometheus(folder: Path, jobs: Mapping[str, int]) -> Iterator[Prometheus]:
+    """Run one that scrapes these loopback ports each second, and takes remote writes."""
+    folder.mkdir()
+    port, found = free_port(), tools()
+    scrapes = [
+        {
+            "job_name": name,
+            "honor_labels": True,
+            "scrape_interval": "1s",
+            "static_configs": [{"targets": [f"127.0.0.1:{target}"]}],
+        }
+        for name, target in jobs.items()
+    ]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": scrapes}))
+    log = folder / "prometheus.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [found.program("prometheus"), f"--config.file={folder}/prometheus.yml",
+             f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
+             "--web.enable-remote-write-receiver"],
+            env=dict(found.env), stdout=stream, stderr=stream,
+        )  # fmt: skip
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        yield Prometheus(f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/-/ready", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(_POLL)
+    raise AssertionError(f"Prometheus did not start: {log.read_text()[-3000:]}")
