@@ -252,10 +252,14 @@ def _endpoint(facts: PoolFacts) -> Endpoint:
 
 
 def _served(view: _View, model: PooledModel) -> ServedModel:
-    """Say where one model is loaded, as its engines answered."""
+    """Say where one model is loaded, as its engines answered.
+
+    The first answer is told with the first ready replica: by itself it would be one write more.
+    """
+    deployment = view.facts.deployment
     answers = [
         (pod.name, each)
-        for pod in view.pods
+        for pod in (view.pods if deployment and deployment.ready else ())
         if (report := view.facts.reports.get(pod.uid)) is not None
         for each in report.models
         if each.served_as == model.served_as
