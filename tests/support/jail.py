@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 READ_ONLY = "remount,ro,bind"
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+"""As a kubelet writes it. Ollama asks the kernel for a free port of localhost for its runner, and
+where that name is unknown draws any number, which another process may hold."""
 
 
 def mount(*arguments: str) -> None:
@@ -33,6 +36,8 @@ def enter(root: Path, system: Path, folders: dict[str, str]) -> None:
         bind(Path("/") / name, root / name, writable=True)
     for target, source in folders.items():
         bind(Path(source), root / target.lstrip("/"))
+    (root / "etc").mkdir()
+    (root / "etc" / "hosts").write_text(HOSTS)
     (root / "tmp").mkdir()
     mount("-t", "tmpfs", "-o", "mode=1777", "scratch", str(root / "tmp"))
     mount("-o", "remount,ro", str(root))
