@@ -35,6 +35,7 @@ COMMANDS = {
         "End a cluster made here with its data; from your own, take out what `up` put in.",
     ),
     "explain": Command("explain:explain", "Say why a pool or a model is not ready, as a tree."),
+    "key": Command("key:key", "Make, list and revoke API keys of a namespace's gateway."),
     "ls": Command("ls:ls", "List models and pools."),
     "operator": Command("operator:operator", "Run the operator until it is told to end."),
     "ps": Command("ps:ps", "Show which model is loaded where."),

@@ -57,6 +57,9 @@ GATEWAY_PORT = 8080
 GATEWAY_STATUS_PORT = 9901
 GATEWAY_ADMIN_PORT = 9902
 GATEWAY_CONFIG_PATH = "/etc/paddock"
+KEYS = "paddock-keys"
+"""A namespace's API keys: a Secret with what signs them, a ConfigMap with what is public."""
+KEYS_COMPONENT = "keys"
 CONFIG_ANNOTATION = f"{GROUP}/config"
 NUDGE_ANNOTATION = f"{GROUP}/refresh"
 

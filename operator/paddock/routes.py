@@ -123,7 +123,9 @@ def _gateway(namespace: str) -> Key:
 
 
 def _is_gateways(child: Manifest) -> bool:
-    return text(child, "metadata", "labels", names.COMPONENT_LABEL) == names.GATEWAY_COMPONENT
+    """Tell whether it is of a gateway: a child, or the keys that its users are told by."""
+    component = text(child, "metadata", "labels", names.COMPONENT_LABEL)
+    return component in (names.GATEWAY_COMPONENT, names.KEYS_COMPONENT)
 
 
 def _owners(child: Manifest, namespace: str, known: Known) -> Iterator[Key]:

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from paddock.__main__ import main
 from paddock.local.cluster import EmbeddedCluster
 from support.world import World, inference_pool, local_model
 
@@ -110,3 +112,33 @@ def test_gateway_goes_with_the_last_pool(served: World) -> None:
     served.until("its model is gone", lambda: ids(served) == ["tiny"])
     served.delete("inferencepool", "oll")
     served.until("no gateway is left", lambda: served.get("deployment", "paddock-gateway") is None)
+
+
+def test_key_opens_a_guarded_pool_and_is_refused_within_five_seconds_of_its_end(
+    world: World, source: str
+) -> None:
+    world.apply(
+        local_model("tiny", source, storage={"size": "1Gi"}),
+        inference_pool("cpp", "LlamaCpp", "tiny", gateway={"auth": {"apiKeys": "Required"}}),
+    )
+    world.until_ready("inferencepool", "cpp")
+    options = ["--kubeconfig", str(world.cluster.kubeconfig), "-n", world.namespace]
+    key = CliRunner().invoke(main, ["key", "create", "test", *options]).stdout.strip()
+    assert status(world, "") == 401
+    began = time.monotonic()
+    world.until("the key opens", lambda: status(world, key) == 200, seconds=30)
+    assert time.monotonic() - began < 5
+
+    listed = CliRunner().invoke(main, ["key", "list", *options]).stdout.splitlines()
+    CliRunner().invoke(main, ["key", "revoke", listed[-1].split()[0], *options])
+    began = time.monotonic()
+    world.until("the key is refused", lambda: status(world, key) == 401, seconds=30)
+    assert time.monotonic() - began < 5
+
+
+def status(world: World, key: str) -> int:
+    body = {"model": "tiny", "prompt": "hi", "max_tokens": 1}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.post(
+        f"{world.gateway}/v1/completions", json=body, headers=headers, timeout=10
+    ).status_code

@@ -190,6 +190,15 @@ class Balancing(StrEnum):
     PREFIX_AFFINITY = "PrefixAffinity"
 
 
+class Auth(Record):
+    """Who may use the pool's models; without it, whoever reaches the gateway."""
+
+    api_keys: Annotated[
+        Literal["Required"],
+        Field(description="Only callers with a key of `paddock key create` for the model."),
+    ]
+
+
 class Gateway(Record):
     """How the namespace's gateway treats the pool's models."""
 
@@ -201,6 +210,8 @@ class Gateway(Record):
             "than the others."
         ),
     ] = None
+    auth: Auth | None = None
+
     weight: Annotated[
         int | None,
         Field(

@@ -17,6 +17,7 @@ from paddock.observe.objects import pod_fact
 from paddock.observe.raw import items, number, text
 from paddock.observe.warnings import Warnings
 from paddock.plan.gateway.bootstrap import STATE_PATH
+from paddock.plan.gateway.key_ring import key_ring
 from paddock.wire import Json, Manifest
 
 _SECONDS = 3.0
@@ -43,6 +44,7 @@ async def observe_gateway(
             text(each, "metadata", "name") or "": LocalModel.model_validate(each)
             for each in cache.list(kinds.LOCAL_MODELS, namespace)
         },
+        keys=key_ring(cache.get(kinds.CONFIG_MAPS, namespace, names.KEYS)),
         children=Children(_children(namespace, cache)),
         pods=facts,
         nudges={fact.uid: _nudge(pod) for fact, pod in zip(facts, pods, strict=True)},

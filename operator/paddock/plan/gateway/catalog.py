@@ -45,6 +45,12 @@ class Offer:
         return gateway.priority or 0 if gateway is not None else 0
 
     @property
+    def needs_key(self) -> bool:
+        """Tell whether the pool takes callers with a key only."""
+        gateway = self.pool.spec.gateway
+        return gateway is not None and gateway.auth is not None
+
+    @property
     def can_be_woken(self) -> bool:
         """Tell whether the pool may be at zero, from where a request brings it back."""
         scaling = self.pool.spec.scaling
@@ -86,6 +92,11 @@ class Served:
     def any_case(self) -> bool:
         """Tell whether every pool behind it knows the name in any case."""
         return all(offer.names_any_case for offer in self.offers)
+
+    @property
+    def needs_key(self) -> bool:
+        """Tell whether a pool behind it takes callers with a key only."""
+        return any(offer.needs_key for offer in self.offers)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,11 +5,16 @@ Pure. The first filter lets only listed methods and paths through, before any bo
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 
 from paddock import names
+from paddock.facts import KeyRing
 from paddock.plan.gateway.affinity import conversation_filter
+from paddock.plan.gateway.guards import CLAIMS, JWT_FILTER
+from paddock.plan.gateway.key_ring import AUDIENCE
 from paddock.plan.gateway.replies import local_replies
-from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS
+from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS, READY_PATH
 from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
 from paddock.wire import Json
 
@@ -17,11 +22,24 @@ LISTENER = "gateway"
 BODY_BYTES = 16 * 1024 * 1024
 _HEADERS_SECONDS, _REQUEST_SECONDS = "10s", "120s"
 _IDLE_CONNECTION_SECONDS, _IDLE_STREAM_SECONDS = "300s", "600s"
+_CLOCK_SKEW_SECONDS = 60
 _HEADER_KILOBYTES, _HEADER_COUNT = 32, 100
 _STREAMS, _STREAM_WINDOW, _CONNECTION_WINDOW = 100, 256 * 1024, 1024 * 1024
 
 
-def listener(routes: Json, port: int = names.GATEWAY_PORT) -> dict[str, Json]:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How callers show who they are."""
+
+    issuer: str
+    keys: KeyRing | None
+    always: bool
+    """Whether nothing at all is served without a key."""
+
+
+def listener(
+    routes: Json, access: Access | None = None, port: int = names.GATEWAY_PORT
+) -> dict[str, Json]:
     """Return the listener; `routes` is either a source of the table or the table itself."""
     return typed(
         "config.listener.v3.Listener",
@@ -33,7 +51,7 @@ def listener(routes: Json, port: int = names.GATEWAY_PORT) -> dict[str, Json]:
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(routes),
+                        "typed_config": _connection_manager(routes, access),
                     }
                 ]
             }
@@ -41,7 +59,7 @@ def listener(routes: Json, port: int = names.GATEWAY_PORT) -> dict[str, Json]:
     )
 
 
-def _connection_manager(routes: Json) -> Json:
+def _connection_manager(routes: Json, access: Access | None) -> Json:
     return typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         **(routes if isinstance(routes, dict) else {}),
@@ -65,13 +83,14 @@ def _connection_manager(routes: Json) -> Json:
             "initial_connection_window_size": _CONNECTION_WINDOW,
         },
         local_reply_config=local_replies(),
-        http_filters=_filters(),
+        http_filters=_filters(access),
     )
 
 
-def _filters() -> Sequence[Json]:
+def _filters(access: Access | None) -> Sequence[Json]:
     return [
         _listed_paths_only(),
+        *([_verified_keys(access)] if access is not None and access.keys is not None else ()),
         _without_our_headers(),
         _read_model(),
         conversation_filter(),
@@ -103,13 +122,47 @@ def _allowed(method: str, pattern: str) -> Json:
 
 
 def _without_our_headers() -> Json:
-    """Take from callers the headers by which the gateway itself tells things."""
-    removed: list[Json] = [{"remove": names.POOL_HEADER}, {"remove": names.CONVERSATION_HEADER}]
+    """Take out what engines must not see, and what only the gateway itself may say."""
+    ours = (names.POOL_HEADER, names.CONVERSATION_HEADER, "authorization")
+    removed: list[Json] = [{"remove": name} for name in ours]
     return http_filter(
         "without-our-headers",
         "header_mutation.v3.HeaderMutation",
         mutations={"request_mutations": removed},
     )
+
+
+def _verified_keys(access: Access) -> Json:
+    """Verify the caller's key, before any body is read where nothing is served without one."""
+    provider: Json = {
+        "issuer": access.issuer,
+        "audiences": [AUDIENCE],
+        "local_jwks": {"inline_string": access.keys.jwks if access.keys else ""},
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "payload_in_metadata": CLAIMS,
+        "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
+    }
+    known: Json = {"provider_name": CLAIMS}
+    lenient: Json = {"requires_any": {"requirements": [known, {"allow_missing_or_failed": {}}]}}
+    ready: Json = {"match": {"path": READY_PATH}}
+    rest: Json = {"match": {"prefix": "/"}, "requires": known if access.always else lenient}
+    return http_filter(
+        JWT_FILTER,
+        "jwt_authn.v3.JwtAuthentication",
+        providers={CLAIMS: provider},
+        rules=[ready, rest],
+    )
+
+
+_OTHER_SPELLINGS: list[Json] = [
+    {
+        "selectors": [{"key": spelling}],
+        "on_present": {"metadata_namespace": METADATA, "key": "other-model"},
+    }
+    for letters in product(*((each, each.upper()) for each in "model"))
+    if (spelling := "".join(letters)) != "model"
+]
+"""Ollama reads `Model` as `model`: a body could name one model to us and another to it."""
 
 
 def _read_model() -> Json:
@@ -124,7 +177,7 @@ def _read_model() -> Json:
         "read-model",
         "json_to_metadata.v3.JsonToMetadata",
         request_rules={
-            "rules": [rule],
+            "rules": [rule, *_OTHER_SPELLINGS],
             "allow_content_types_regex": {"regex": ".*"},
             "allow_empty_content_type": True,
         },

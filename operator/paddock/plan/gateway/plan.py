@@ -60,7 +60,7 @@ def living_pools(facts: GatewayFacts) -> tuple[InferencePool, ...]:
 def render_gateway(facts: GatewayFacts, settings: Settings) -> Rendering:
     """Return the configuration that the namespace's pools ask for."""
     around = Surroundings(settings.cluster_domain, settings.operator_namespace)
-    return render(facts.namespace, living_pools(facts), facts.models, around)
+    return render(facts.namespace, living_pools(facts), facts.models, around, facts.keys)
 
 
 def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) -> GatewayPlan:

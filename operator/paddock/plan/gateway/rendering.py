@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.facts import KeyRing
 from paddock.plan.gateway.bootstrap import (
     CLUSTERS_FILE,
     LISTENERS_FILE,
@@ -20,7 +21,9 @@ from paddock.plan.gateway.clusters import (
     aggregate_cluster,
     pool_cluster,
 )
-from paddock.plan.gateway.listener import listener
+from paddock.plan.gateway.guards import is_guarded
+from paddock.plan.gateway.key_ring import issuer
+from paddock.plan.gateway.listener import Access, listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
 from paddock.plan.gateway.ways import ways_of_all
 from paddock.plan.gateway.xds import discovery, from_file, text
@@ -67,6 +70,7 @@ def render(
     pools: Sequence[InferencePool],
     models: Mapping[str, LocalModel],
     around: Surroundings,
+    keys: KeyRing | None = None,
 ) -> Rendering:
     """Return the configuration that serves these pools."""
     place = around.place
@@ -75,7 +79,8 @@ def render(
         key=lambda pool: pool.metadata.name,
     )
     served = served_by(alive, models)
-    table = route_table(served)
+    table = route_table(served, keys)
+    access = Access(issuer(namespace), keys, _strictness(served)) if is_guarded(served) else None
     clusters = [*(pool_cluster(pool, around.domain) for pool in alive), *_joined(served, around)]
     source: Json = {
         "rds": {
@@ -83,16 +88,21 @@ def render(
             "config_source": from_file(place.folder, ROUTES_FILE),
         }
     }
-    dynamic = listener(source, place.port)
+    dynamic = listener(source, access, place.port)
     start = bootstrap(namespace, place)
+    static = listener({"route_config": _bare(table)}, access, place.port)
     return Rendering(
         version=version_of(text(start), clusters, dynamic, table),
         bootstrap=text(start),
         clusters=clusters,
         listener=dynamic,
         routes=table,
-        whole=text(_whole(start, clusters, listener({"route_config": _bare(table)}, place.port))),
+        whole=text(_whole(start, clusters, static)),
     )
+
+
+def _strictness(served: Sequence[Served]) -> bool:
+    return all(each.needs_key for each in served)
 
 
 def _joined(served: Sequence[Served], around: Surroundings) -> Iterator[dict[str, Json]]:

@@ -5,14 +5,22 @@ model with a route its engine lacks gets a sentence that names where to go.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from paddock import names
+from paddock.facts import KeyRing
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway import listing
 from paddock.plan.gateway.affinity import hash_of_route, script_of_route, shares_of_route
 from paddock.plan.gateway.catalog import Offer, Served
 from paddock.plan.gateway.clusters import aggregate_name, pool_cluster_name
+from paddock.plan.gateway.guards import (
+    for_every_model,
+    for_model,
+    is_guarded,
+    one_of_keys,
+    with_key,
+)
 from paddock.plan.gateway.ways import ways_of
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
@@ -24,8 +32,9 @@ SHOW_PATH = "/api/show"
 MODELS_PATH = "/v1/models"
 READY_PATH = "/healthz"
 _LISTS = (MODELS_PATH, "/api/tags", "/api/ps", "/api/version", "/")
-_OK, _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND = 200, 400, 403, 404
+_OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
 _TOTAL_SECONDS, _IDLE_SECONDS = "3600s", "600s"
+_PRESENT: Json = {"present_match": True}
 _LONGEST_BODY = 4_000_000
 _RETRY: Json = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -46,47 +55,76 @@ GET_PATTERN = "|".join(
 )
 
 
-def route_table(served: Sequence[Served]) -> dict[str, Json]:
+def route_table(served: Sequence[Served], ring: KeyRing | None = None) -> dict[str, Json]:
     """Return the whole table."""
     return typed(
         "config.route.v3.RouteConfiguration",
         name=ROUTE_TABLE,
         max_direct_response_body_size_bytes=_LONGEST_BODY,
-        virtual_hosts=[{"name": "all", "domains": ["*"], "routes": list(_routes(served))}],
+        virtual_hosts=[{"name": "all", "domains": ["*"], "routes": list(_routes(served, ring))}],
     )
 
 
-def _routes(served: Sequence[Served]) -> Iterator[Json]:
-    yield from _lists(served)
-    for each in served:
-        yield _answer({"path": f"{MODELS_PATH}/{each.name}"}, _OK, listing.openai_model(each))
-        yield _answer(_named({"path": SHOW_PATH}, each), _OK, listing.ollama_details(each))
-    yield _answer(
-        {"prefix": f"{MODELS_PATH}/"}, _NOT_FOUND, "There is no such model; see /v1/models."
-    )
-    for each in served:
-        yield from _model_routes(each)
-    yield from _refusals()
-
-
-def _lists(served: Sequence[Served]) -> Iterator[Json]:
-    yield _answer({"path": MODELS_PATH}, _OK, listing.openai_list(served))
-    yield _answer({"path": "/api/tags"}, _OK, listing.ollama_list(served))
-    yield _answer({"path": "/api/ps"}, _OK, listing.ollama_running(served))
-    yield _answer({"path": "/api/version"}, _OK, listing.ollama_version(VERSION))
-    yield _answer({"path": "/"}, _OK, '{"service":"paddock-gateway"}')
+def _routes(served: Sequence[Served], ring: KeyRing | None) -> Iterator[Json]:
     yield _answer({"path": READY_PATH}, _OK, "{}")
+    unreadable = _metadata("unreadable", {"exact": "yes"})
+    one_object = "The body must be one JSON object that names its model once."
+    twice: Json = {"filter": METADATA, "path": [{"key": "other-model"}], "value": _PRESENT}
+    for condition in (unreadable, twice):
+        yield _answer(_when({"prefix": "/"}, [condition]), _BAD_REQUEST, one_object)
+    yield from _lists(served, ring)
+    for each in served:
+        guards = for_model(each, ring)
+        model = _when({"path": f"{MODELS_PATH}/{each.name}"}, guards)
+        yield _answer(model, _OK, listing.openai_model(each))
+        shown = _when(_named({"path": SHOW_PATH}, each), guards)
+        yield _answer(shown, _OK, listing.ollama_details(each))
+        yield from _model_routes(each, guards)
+    yield from _refusals(for_every_model(ring) if is_guarded(served) else [])
+    if is_guarded(served):
+        yield _answer(_when({"prefix": "/"}, with_key(ring)), _FORBIDDEN, "")
+        yield _answer({"prefix": "/"}, _UNAUTHORIZED, "")
+    yield _answer({"prefix": "/"}, _FORBIDDEN, "")
 
 
-def _model_routes(served: Served) -> Iterator[Json]:
+def _lists(served: Sequence[Served], ring: KeyRing | None) -> Iterator[Json]:
+    """Yield the lists as each caller may see them: all models, or those that are open to all."""
+    if is_guarded(served):
+        yield from _listed(served, for_every_model(ring))
+        yield from _scoped_lists(served, ring)
+    seen = [each for each in served if not each.needs_key]
+    if seen or not is_guarded(served):
+        yield from _listed(seen, [])
+
+
+def _scoped_lists(served: Sequence[Served], ring: KeyRing | None) -> Iterator[Json]:
+    """Yield the lists for keys that are for some models only: these, and those open to all."""
+    for scope in ring.scopes if ring is not None else ():
+        seen = [each for each in served if not each.needs_key or each.name in scope.models]
+        yield from _listed(seen, [*with_key(ring), one_of_keys(scope.ids)])
+
+
+def _listed(served: Sequence[Served], guards: Sequence[Json]) -> Iterator[Json]:
+    for path, body in (
+        (MODELS_PATH, listing.openai_list(served)),
+        ("/api/tags", listing.ollama_list(served)),
+        ("/api/ps", listing.ollama_running(served)),
+        ("/api/version", listing.ollama_version(VERSION)),
+        ("/", '{"service":"paddock-gateway"}'),
+    ):
+        yield _answer(_when({"path": path}, guards), _OK, body)
+
+
+def _model_routes(served: Served, guards: Sequence[Json]) -> Iterator[Json]:
     """Yield one route for each set of pools that has the same paths, then what none has."""
     groups: dict[tuple[str, ...], tuple[list[str], tuple[Offer, ...]]] = {}
     for path, offers in served.paths.items():
         key = tuple(pool_cluster_name(offer.pool) for offer in offers)
         groups.setdefault(key, ([], offers))[0].append(path)
     for paths, offers in groups.values():
-        yield _forward(_named(_any_of(paths), served), offers)
-    yield _answer(_named({"prefix": "/"}, served), _NOT_FOUND, _elsewhere(served))
+        yield _forward(_when(_named(_any_of(paths), served), guards), offers)
+    otherwise = _when(_named({"prefix": "/"}, served), guards)
+    yield _answer(otherwise, _NOT_FOUND, _elsewhere(served))
 
 
 def _elsewhere(served: Served) -> str:
@@ -133,22 +171,15 @@ def _pool_header(offer: Offer) -> Json:
     }
 
 
-def _refusals() -> Iterator[Json]:
-    yield _answer(
-        {"prefix": "/", "dynamic_metadata": [_metadata("unreadable", {"exact": "yes"})]},
-        _BAD_REQUEST,
-        "The body must be one JSON object.",
-    )
-    yield _answer(
-        {"prefix": "/", "dynamic_metadata": [_metadata("missing", {"exact": "yes"})]},
-        _BAD_REQUEST,
-        "The body must name a model; GET /v1/models lists them.",
-    )
+def _refusals(guards: Sequence[Json]) -> Iterator[Json]:
+    """Yield what is said to callers who may know which models there are."""
+    unknown = "There is no such model here; GET /v1/models lists them."
+    yield _answer(_when({"prefix": f"{MODELS_PATH}/"}, guards), _NOT_FOUND, unknown)
+    missing = _metadata("missing", {"exact": "yes"})
+    no_model = "The body must name a model; GET /v1/models lists them."
+    yield _answer(_when({"prefix": "/"}, [missing, *guards]), _BAD_REQUEST, no_model)
     for path in POST_PATHS:
-        yield _answer(
-            {"path": path}, _NOT_FOUND, "There is no such model here; GET /v1/models lists them."
-        )
-    yield _answer({"prefix": "/"}, _FORBIDDEN, "")
+        yield _answer(_when({"path": path}, guards), _NOT_FOUND, unknown)
 
 
 def _answer(match: Json, status: int, body: str) -> Json:
@@ -165,6 +196,13 @@ def _answer(match: Json, status: int, body: str) -> Json:
             }
         ]
     return answer
+
+
+def _when(match: Mapping[str, Json], conditions: Sequence[Json]) -> dict[str, Json]:
+    """Add to a match what must hold of the request's metadata."""
+    before = match.get("dynamic_metadata")
+    known = list(before) if isinstance(before, list) else []
+    return {**match, "dynamic_metadata": [*known, *conditions]} if conditions else {**match}
 
 
 def _any_of(paths: Sequence[str]) -> dict[str, Json]:
