@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+HELD_SECONDS = 60
+
 
 @dataclass(slots=True)
 class Answering:
@@ -15,6 +17,8 @@ class Answering:
     name: str
     port: int = 0
     headers: list[dict[str, str]] = field(default_factory=list)
+    open: threading.Event = field(default_factory=threading.Event)
+    """While it is clear, answers are held back."""
 
     @property
     def address(self) -> str:
@@ -30,7 +34,9 @@ def answering(
     name: str, port: int = 0, *, after: threading.Event | None = None
 ) -> Iterator[Answering]:
     """Answer until the block ends; where told, only after this."""
-    server = Answering(name)
+    server = Answering(name, open=after or threading.Event())
+    if after is None:
+        server.open.set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,8 +45,7 @@ def answering(
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             server.headers.append({key.lower(): value for key, value in self.headers.items()})
-            if after is not None:
-                after.wait()
+            server.open.wait(HELD_SECONDS)
             body = json.dumps({"by": name}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

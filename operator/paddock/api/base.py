@@ -74,6 +74,13 @@ LabelValue = Annotated[
 Duration = Annotated[
     str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$", max_length=18, min_length=2)
 ]
+SomeTime = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[1-9][0-9]{0,4}(s|m|h)([0-9]{1,5}(s|m|h)){0,2}$", max_length=18, min_length=2
+    ),
+]
+"""A duration that is not zero."""
 _DURATION_PART = re.compile(r"([0-9]+)(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 

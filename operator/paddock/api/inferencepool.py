@@ -20,6 +20,7 @@ from paddock.api.base import (
     Quantity,
     Record,
     ServedName,
+    SomeTime,
     Toleration,
 )
 
@@ -199,6 +200,41 @@ class Auth(Record):
     ]
 
 
+class Limits(Record):
+    """How much one request, and all of them together, may ask of the pool through the gateway."""
+
+    body_bytes: Annotated[
+        int | None,
+        Field(
+            ge=1024, le=16_777_216, description="Largest body of a request (default 16 MiB); 413."
+        ),
+    ] = None
+    request_time: Annotated[
+        SomeTime | None,
+        Field(description="Longest time until the end of the answer (default 1h); 504."),
+    ] = None
+    idle_time: Annotated[
+        SomeTime | None,
+        Field(description="Longest time in which nothing is sent (default 10m); 504."),
+    ] = None
+    in_flight: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Requests at a time, running or waiting in the engines; 503.",
+        ),
+    ] = None
+    requests_per_minute: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="For each model and key, or address where no key is needed; 429.",
+        ),
+    ] = None
+
+
 class Gateway(Record):
     """How the namespace's gateway treats the pool's models."""
 
@@ -211,7 +247,7 @@ class Gateway(Record):
         ),
     ] = None
     auth: Auth | None = None
-
+    limits: Limits | None = None
     weight: Annotated[
         int | None,
         Field(

@@ -7,7 +7,7 @@ counts once its weights have been pulled.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
+from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Limits, Serving
 from paddock.api.localmodel import LocalModel
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.registry import PROFILES
@@ -51,6 +51,11 @@ class Offer:
         return gateway is not None and gateway.auth is not None
 
     @property
+    def limits(self) -> Limits:
+        """Return what the pool's requests may ask of it."""
+        return limits_of(self.pool)
+
+    @property
     def can_be_woken(self) -> bool:
         """Tell whether the pool may be at zero, from where a request brings it back."""
         scaling = self.pool.spec.scaling
@@ -79,6 +84,12 @@ class Offer:
         if tokens is None:
             return self.model.trained_context
         return tokens // (serving.parallel or 1) if shared else tokens
+
+
+def limits_of(pool: InferencePool) -> Limits:
+    """Return the limits that a pool declares."""
+    gateway = pool.spec.gateway
+    return (gateway.limits if gateway is not None else None) or Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.plan.gateway.affinity import affinity_of_cluster
+from paddock.plan.gateway.catalog import limits_of
 from paddock.plan.gateway.xds import address, typed
 from paddock.wire import Json
 
@@ -27,11 +28,12 @@ def pool_cluster_name(pool: InferencePool) -> str:
 def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
     """Return the cluster of a pool's ready pods, by its headless Service."""
     service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
-    cluster = _dns_cluster(pool_cluster_name(pool), service, names.ENGINE_PORT)
+    most = limits_of(pool).in_flight or _MANY
+    cluster = _dns_cluster(pool_cluster_name(pool), service, names.ENGINE_PORT, most)
     return {**cluster, **affinity_of_cluster(pool)}
 
 
-def _dns_cluster(name: str, host: str, port: int) -> dict[str, Json]:
+def _dns_cluster(name: str, host: str, port: int, most: int = _MANY) -> dict[str, Json]:
     return typed(
         "config.cluster.v3.Cluster",
         name=name,
@@ -49,7 +51,7 @@ def _dns_cluster(name: str, host: str, port: int) -> dict[str, Json]:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port, host)}}]}],
         },
-        circuit_breakers={"thresholds": [_limits()]},
+        circuit_breakers={"thresholds": [_limits(most)]},
         outlier_detection=_ejection(),
         typed_extension_protocol_options={_TRANSPORT: _http()},
     )
@@ -82,11 +84,12 @@ def aggregate_name(clusters: Sequence[str]) -> str:
     return clusters[0] if len(clusters) == 1 else f"first/{'+'.join(clusters)}"
 
 
-def _limits() -> Json:
+def _limits(most: int) -> Json:
+    """Refuse what is more than the engines may have; waiting is theirs, they know their slots."""
     return {
         "max_connections": _MANY,
         "max_pending_requests": _MANY,
-        "max_requests": _MANY,
+        "max_requests": most,
         "max_retries": _MANY,
     }
 

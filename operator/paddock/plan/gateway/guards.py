@@ -13,7 +13,7 @@ from paddock.wire import Json
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
 CLAIMS = "key"
-_ID, _MODELS = "jti", "models"
+ID, _MODELS = "jti", "models"
 
 
 def is_guarded(served: Sequence[Served]) -> bool:
@@ -35,7 +35,7 @@ def for_every_model(ring: KeyRing | None) -> list[Json]:
 
 def with_key(ring: KeyRing | None) -> list[Json]:
     """Return the conditions of a caller with a key that is still good."""
-    known: Json = {"filter": JWT_FILTER, "path": _path(_ID), "value": {"present_match": True}}
+    known: Json = {"filter": JWT_FILTER, "path": _path(ID), "value": {"present_match": True}}
     if ring is None or not ring.revoked:
         return [known]
     return [known, {**one_of_keys(ring.revoked), "invert": True}]
@@ -43,7 +43,7 @@ def with_key(ring: KeyRing | None) -> list[Json]:
 
 def one_of_keys(ids: Iterable[str]) -> dict[str, Json]:
     """Return the condition that the caller's key is one of these."""
-    return {"filter": JWT_FILTER, "path": _path(_ID), "value": _any_of(sorted(ids))}
+    return {"filter": JWT_FILTER, "path": _path(ID), "value": _any_of(sorted(ids))}
 
 
 def _scope(*models: str) -> Json:

@@ -13,13 +13,13 @@ from paddock.facts import KeyRing
 from paddock.plan.gateway.affinity import conversation_filter
 from paddock.plan.gateway.guards import CLAIMS, JWT_FILTER
 from paddock.plan.gateway.key_ring import AUDIENCE
+from paddock.plan.gateway.limits import BODY_BYTES, count_requests
 from paddock.plan.gateway.replies import local_replies
 from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS, READY_PATH
 from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
 from paddock.wire import Json
 
 LISTENER = "gateway"
-BODY_BYTES = 16 * 1024 * 1024
 _HEADERS_SECONDS, _REQUEST_SECONDS = "10s", "120s"
 _IDLE_CONNECTION_SECONDS, _IDLE_STREAM_SECONDS = "300s", "600s"
 _CLOCK_SKEW_SECONDS = 60
@@ -92,8 +92,10 @@ def _filters(access: Access | None) -> Sequence[Json]:
         _listed_paths_only(),
         *([_verified_keys(access)] if access is not None and access.keys is not None else ()),
         _without_our_headers(),
+        http_filter("whole-body", "buffer.v3.Buffer", max_request_bytes=BODY_BYTES),
         _read_model(),
         conversation_filter(),
+        count_requests(),
         http_filter("router", "router.v3.Router"),
     ]
 

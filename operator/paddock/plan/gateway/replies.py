@@ -22,6 +22,14 @@ class Reply:
     message: str = _OWN
 
 
+_OVERFLOW = Reply(
+    503, "server_error", "overloaded", "The pool has as many requests as it takes; try again."
+)
+_UNAVAILABLE = 503
+_RETRY_AFTER: Json = {
+    "header": {"key": "retry-after", "value": "2"},
+    "append_action": "ADD_IF_ABSENT",
+}
 REPLIES = (
     Reply(400, "invalid_request_error", "invalid_request"),
     Reply(401, "authentication_error", "invalid_api_key", "A valid API key or token is needed."),
@@ -38,20 +46,28 @@ REPLIES = (
 
 def local_replies() -> Json:
     """Return how the listener words every answer of its own that is an error."""
-    mappers: list[Json] = [_mapper(reply, ollama=True) for reply in REPLIES]
-    mappers += [_mapper(reply, ollama=False) for reply in REPLIES]
-    return {"mappers": mappers}
+    overflow: Json = {"response_flag_filter": {"flags": ["UO"]}}
+    full = [_mapper(_OVERFLOW, overflow, ollama=ollama) for ollama in (True, False)]
+    others = [
+        _mapper(reply, _has_status(reply.status), ollama=ollama)
+        for ollama in (True, False)
+        for reply in REPLIES
+    ]
+    return {"mappers": [*full, *others]}
 
 
-def _mapper(reply: Reply, *, ollama: bool) -> Json:
-    status: Json = {
+def _has_status(status: int) -> Json:
+    return {
         "status_code_filter": {
             "comparison": {
                 "op": "EQ",
-                "value": {"default_value": reply.status, "runtime_key": "paddock.never_set"},
+                "value": {"default_value": status, "runtime_key": "paddock.never_set"},
             }
         }
     }
+
+
+def _mapper(reply: Reply, when: Json, *, ollama: bool) -> Json:
     under: Json = {
         "header_filter": {
             "header": {"name": ":path", "string_match": {"prefix": _OLLAMA_PREFIX}},
@@ -60,6 +76,7 @@ def _mapper(reply: Reply, *, ollama: bool) -> Json:
     error: Json = {"message": reply.message, "type": reply.type, "code": reply.code}
     shape: Mapping[str, Json] = {"error": reply.message if ollama else error}
     return {
-        "filter": {"and_filter": {"filters": [status, under]}} if ollama else status,
+        "filter": {"and_filter": {"filters": [when, under]}} if ollama else when,
         "body_format_override": {"json_format": shape, "content_type": "application/json"},
+        **({"headers_to_add": [_RETRY_AFTER]} if reply.status == _UNAVAILABLE else {}),
     }

@@ -21,6 +21,7 @@ from paddock.plan.gateway.guards import (
     one_of_keys,
     with_key,
 )
+from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
 from paddock.plan.gateway.ways import ways_of
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
@@ -33,7 +34,7 @@ MODELS_PATH = "/v1/models"
 READY_PATH = "/healthz"
 _LISTS = (MODELS_PATH, "/api/tags", "/api/ps", "/api/version", "/")
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
-_TOTAL_SECONDS, _IDLE_SECONDS = "3600s", "600s"
+_TOO_LARGE = 413
 _PRESENT: Json = {"present_match": True}
 _LONGEST_BODY = 4_000_000
 _RETRY: Json = {
@@ -61,7 +62,14 @@ def route_table(served: Sequence[Served], ring: KeyRing | None = None) -> dict[s
         "config.route.v3.RouteConfiguration",
         name=ROUTE_TABLE,
         max_direct_response_body_size_bytes=_LONGEST_BODY,
-        virtual_hosts=[{"name": "all", "domains": ["*"], "routes": list(_routes(served, ring))}],
+        virtual_hosts=[
+            {
+                "name": "all",
+                "domains": ["*"],
+                "routes": list(_routes(served, ring)),
+                **buckets(served),
+            }
+        ],
     )
 
 
@@ -121,8 +129,11 @@ def _model_routes(served: Served, guards: Sequence[Json]) -> Iterator[Json]:
     for path, offers in served.paths.items():
         key = tuple(pool_cluster_name(offer.pool) for offer in offers)
         groups.setdefault(key, ([], offers))[0].append(path)
+    if (most := longest_body(served)) is not None:
+        yield _answer(_larger(_when(_named({"prefix": "/"}, served), guards), most), _TOO_LARGE, "")
     for paths, offers in groups.values():
-        yield _forward(_when(_named(_any_of(paths), served), guards), offers)
+        forward = _forward(_when(_named(_any_of(paths), served), guards), offers)
+        yield {**forward, **counted(served)}
     otherwise = _when(_named({"prefix": "/"}, served), guards)
     yield _answer(otherwise, _NOT_FOUND, _elsewhere(served))
 
@@ -137,12 +148,17 @@ def _elsewhere(served: Served) -> str:
     return f"The model {served.name} has no such route; it is served by {'; '.join(told)}."
 
 
-def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> Json:
+def _larger(match: dict[str, Json], most: int) -> dict[str, Json]:
+    """Add to a match that the body is larger; a body without a length has got one by then."""
+    sizes: Json = {"start": most + 1, "end": BODY_BYTES + 1}
+    return {**match, "headers": [{"name": "content-length", "range_match": sizes}]}
+
+
+def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> dict[str, Json]:
     action: dict[str, Json] = {
         **_where(offers),
         **hash_of_route(offers),
-        "timeout": _TOTAL_SECONDS,
-        "idle_timeout": _IDLE_SECONDS,
+        **times(offers),
         "retry_policy": _RETRY,
     }
     return {"match": match, "route": action, **script_of_route(offers)}

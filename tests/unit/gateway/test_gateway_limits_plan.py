@@ -1,0 +1,71 @@
+"""What a pool's limits become in the gateway's configuration."""
+
+import json
+
+import pytest
+
+from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.plan.gateway.catalog import served_by
+from paddock.plan.gateway.limits import (
+    buckets,
+    counted,
+    longest_body,
+    requests_per_minute,
+    times,
+)
+from paddock.plan.gateway.rendering import Surroundings, render
+from paddock.wire import Json
+from support.gateways import ALPHA, BETA
+from support.stores import pool_of, renamed
+
+MODELS = {"alpha": ALPHA, "beta": BETA}
+
+
+def limited(name: str, *models: str, **gateway: Json) -> InferencePool:
+    return renamed(pool_of(EngineName.OLLAMA, *models, gateway=gateway), name)
+
+
+def test_strictest_limit_of_its_pools_holds_for_a_model() -> None:
+    strict: Json = {"requestTime": "30s", "bodyBytes": 2048, "requestsPerMinute": 7}
+    loose: Json = {"requestTime": "2h", "idleTime": "1m", "bodyBytes": 4096}
+    (served,) = served_by(
+        [limited("a", "alpha", limits=strict), limited("b", "alpha", limits=loose)], MODELS
+    )
+
+    assert longest_body(served) == 2048
+    assert times(served.offers) == {"timeout": "30s", "idle_timeout": "60s"}
+    assert requests_per_minute(served) == 7
+
+
+def test_without_limits_the_defaults_hold_and_nothing_is_counted() -> None:
+    served = served_by([limited("a", "alpha")], MODELS)
+
+    assert longest_body(served[0]) is None
+    assert times(served[0].offers) == {"timeout": "3600s", "idle_timeout": "600s"}
+    assert counted(served[0]) == {}
+    assert buckets(served) == {}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "by"),
+    [({}, "model-by-address"), ({"auth": {"apiKeys": "Required"}}, "model-by-key")],
+    ids=["open", "guarded"],
+)
+def test_requests_are_counted_by_model_and_caller(gateway: dict[str, Json], by: str) -> None:
+    pool = limited("a", "alpha", limits={"requestsPerMinute": 7}, **gateway)
+    (served,) = served_by([pool], MODELS)
+
+    said = {by: "alpha", "retry-after": "9"}
+    assert counted(served) == {"metadata": {"filter_metadata": {"paddock": said}}}
+
+
+def test_limit_in_flight_is_the_clusters_and_a_new_limit_leaves_the_listener_alone() -> None:
+    before, after = (
+        render("team", [limited("a", "alpha", limits=limits)], MODELS, Surroundings())
+        for limits in ({}, {"inFlight": 3, "requestsPerMinute": 7, "bodyBytes": 2048})
+    )
+
+    assert '"max_requests":100000' in json.dumps(before.clusters, separators=(",", ":"))
+    assert '"max_requests":3' in json.dumps(after.clusters, separators=(",", ":"))
+    assert before.listener == after.listener
+    assert before.routes != after.routes
