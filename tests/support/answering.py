@@ -17,6 +17,7 @@ class Answering:
     name: str
     port: int = 0
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
     """While it is clear, answers are held back."""
 
@@ -44,6 +45,7 @@ def answering(
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            server.paths.append(self.path)
             server.headers.append({key.lower(): value for key, value in self.headers.items()})
             server.open.wait(HELD_SECONDS)
             body = json.dumps({"by": name}).encode()

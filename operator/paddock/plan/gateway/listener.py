@@ -76,6 +76,7 @@ def _connection_manager(routes: Json, access: Access | None) -> Json:
         common_http_protocol_options={
             "idle_timeout": _IDLE_CONNECTION_SECONDS,
             "max_headers_count": _HEADER_COUNT,
+            "headers_with_underscores_action": "DROP_HEADER",
         },
         http2_protocol_options={
             "max_concurrent_streams": _STREAMS,

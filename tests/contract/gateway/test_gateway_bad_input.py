@@ -1,0 +1,189 @@
+"""Bad input at a real Envoy: the right refusal, nothing smuggled, and the others are served."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from paddock.api.inferencepool import EngineName
+from paddock.plan.gateway.bootstrap import LISTENERS_FILE
+from paddock.plan.gateway.rendering import Rendering, Surroundings, render
+from paddock.wire import Json
+from support.answering import Answering, answering
+from support.envoys import Gateway, free_place, gateway
+from support.gateways import ALPHA, BETA
+from support.stores import pool_of, renamed
+
+pytestmark = pytest.mark.contract
+MODELS = {"alpha": ALPHA, "beta": BETA}
+PATH = "/v1/completions"
+BODY = b'{"model":"alpha","prompt":"hi"}'
+SECONDS = 60.0
+IDLE_CONNECTIONS = 2_000
+HEAP_BYTES = 400 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def engines() -> Iterator[dict[str, Answering]]:
+    with answering("alpha") as alpha, answering("beta") as beta:
+        yield {"alpha": alpha, "beta": beta}
+
+
+@pytest.fixture(scope="module")
+def front(
+    engines: dict[str, Answering], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """Serve two models; slow callers are waited for a second instead of ten and more."""
+    folder = tmp_path_factory.mktemp("front")
+    place = free_place(folder)
+    pools = [renamed(pool_of(EngineName.LLAMA_CPP, name), name[0]) for name in ("alpha", "beta")]
+    rendering = hurried(render("team", pools, MODELS, Surroundings(place=place)))
+    backends = {f"{name[0]}.team": engine.address for name, engine in engines.items()}
+    with gateway(rendering, place, folder, backends) as running:
+        yield running
+
+
+def hurried(rendering: Rendering) -> Rendering:
+    text = json.dumps(rendering.listener)
+    for waits in ('"request_headers_timeout": "10s"', '"request_timeout": "120s"'):
+        name, _, _ = waits.partition(":")
+        assert waits in text
+        text = text.replace(waits, f'{name}: "1s"')
+    listener: Mapping[str, Json] = json.loads(text)
+    quick = replace(rendering, listener=listener)
+    assert '"1s"' in quick.files[LISTENERS_FILE]
+    return quick
+
+
+def said(front: Gateway, *parts: bytes) -> bytes:
+    """Send these bytes and return all that comes until the other side has had enough."""
+    with socket.create_connection(("127.0.0.1", front.place.port), timeout=SECONDS) as connection:
+        for part in parts:
+            connection.sendall(part)
+        heard = b""
+        while piece := connection.recv(65_536):
+            heard += piece
+    return heard
+
+
+def head(*lines: str, path: str = PATH) -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def statuses(heard: bytes) -> list[int]:
+    return [int(line.split()[1]) for line in heard.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"POST /v1/comp", head("X-Slow: 1")[:-2], head("Content-Length: 31") + BODY[:5]],
+    ids=["line", "headers", "body"],
+)
+def test_caller_that_does_not_come_to_an_end_gets_a_408(front: Gateway, sent: bytes) -> None:
+    assert statuses(said(front, sent)) == [408]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{f"x-{number}": "1" for number in range(101)}, {"x-long": "x" * 33_000}],
+    ids=["many", "long"],
+)
+def test_flood_of_headers_is_a_431(front: Gateway, headers: dict[str, str]) -> None:
+    answer = httpx.post(front.url + PATH, content=BODY, headers=headers, timeout=SECONDS)
+
+    assert answer.status_code == 431
+
+
+LENGTH = f"Content-Length: {len(BODY)}"
+INNER = b"POST /api/pull HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+SMUGGLED = {
+    "length and chunks": head(LENGTH, "Transfer-Encoding: chunked") + CHUNKED + INNER,
+    "chunks and length": head("Transfer-Encoding: chunked", "Content-Length: 4") + CHUNKED + INNER,
+    "two lengths": head(LENGTH, "Content-Length: 0") + BODY + INNER,
+    "lengths in one": head(f"{LENGTH}, 0") + BODY + INNER,
+    "signed length": head(f"Content-Length: +{len(BODY)}") + BODY + INNER,
+    "negative length": head("Content-Length: -1") + BODY + INNER,
+    "hexadecimal length": head("Content-Length: 0x1f") + BODY + INNER,
+    "huge length": head("Content-Length: 99999999999999999999999") + BODY + INNER,
+    "unknown coding": head("Transfer-Encoding: xchunked") + CHUNKED + INNER,
+    "coding twice": head("Transfer-Encoding: chunked", "Transfer-Encoding: identity") + CHUNKED,
+    "coding with a space": head("Transfer-Encoding : chunked", LENGTH) + CHUNKED + INNER,
+    "coding on a second line": head("Transfer-Encoding:\r\n chunked", LENGTH) + CHUNKED + INNER,
+    "bad chunk": head("Transfer-Encoding: chunked") + b"zz\r\n" + BODY + INNER,
+    "huge chunk": head("Transfer-Encoding: chunked") + b"f" * 17 + b"\r\n" + BODY + INNER,
+    "nul in a header": head("X-A: \x00", LENGTH) + BODY + INNER,
+    "no host": f"POST {PATH} HTTP/1.1\r\n{LENGTH}\r\n\r\n".encode() + BODY + INNER,
+    "old version": f"POST {PATH} HTTP/0.9\r\n{LENGTH}\r\n\r\n".encode() + BODY,
+    "escaped slash": head(LENGTH, path="/v1%2fcompletions") + BODY + INNER,
+    "not http": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
+}
+
+
+@pytest.mark.parametrize("name", SMUGGLED)
+def test_request_that_can_be_read_in_two_ways_is_refused_as_a_whole(
+    front: Gateway, engines: dict[str, Answering], name: str
+) -> None:
+    before = len(engines["alpha"].paths)
+    refused = statuses(said(front, SMUGGLED[name]))
+
+    assert refused, "there was no answer"
+    assert set(refused) <= {400, 403, 404, 408, 413, 426, 501}
+    assert engines["alpha"].paths[before:] == []
+
+
+def test_last_of_several_models_is_the_one_as_engines_read_it(front: Gateway) -> None:
+    for content in (b'{"model":"alpha","model":"beta"}', b'{"model":"alpha","\\u006dodel":"beta"}'):
+        answer = httpx.post(front.url + PATH, content=content, timeout=SECONDS)
+        assert answer.json() == {"by": "beta"}
+
+
+def test_headers_that_are_the_gateways_own_or_ambiguous_do_not_reach_engines(
+    front: Gateway, engines: dict[str, Answering]
+) -> None:
+    sent = {"x-paddock-pool": "team/b", "x_paddock_pool": "team/b", "authorization": "Bearer x"}
+    answer = httpx.post(front.url + PATH, content=BODY, headers=sent, timeout=SECONDS)
+
+    assert answer.status_code == 200
+    assert not set(sent) & set(engines["alpha"].headers[-1])
+
+
+def test_many_idle_connections_leave_the_memory_bounded_and_the_others_served(
+    front: Gateway,
+) -> None:
+    before = memory(front)
+    with ExitStack() as held:
+        for _ in range(IDLE_CONNECTIONS):
+            held.enter_context(
+                socket.create_connection(("127.0.0.1", front.place.port), timeout=SECONDS)
+            )
+        for _ in range(20):
+            assert httpx.post(front.url + PATH, content=BODY, timeout=SECONDS).is_success
+        until_accepted(front)
+        grown = memory(front) - before
+
+    assert grown < HEAP_BYTES / 4
+
+
+def until_accepted(front: Gateway) -> None:
+    deadline = time.monotonic() + SECONDS
+    while (count := connections(front)) < IDLE_CONNECTIONS:
+        assert time.monotonic() < deadline, f"{count} connections were accepted"
+        time.sleep(0.05)
+
+
+def connections(front: Gateway) -> int:
+    admin = f"http://127.0.0.1:{front.place.admin_port}/stats?format=json&filter="
+    found = httpx.get(f"{admin}http.gateway.downstream_cx_active", timeout=SECONDS).json()
+    return int(found["stats"][0]["value"])
+
+
+def memory(front: Gateway) -> int:
+    status = Path(f"/proc/{front.process.pid}/statm").read_text()
+    return int(status.split()[1]) * 4096
