@@ -13,6 +13,7 @@ from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel, Progress
 from paddock.api.pull import PullFailure
 from paddock.api.reasons import Reason
+from paddock.callers import Callers
 from paddock.wire import Manifest
 
 
@@ -237,24 +238,6 @@ class GatewayState:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyScope:
-    """Keys that are for the same models, and not for all."""
-
-    models: frozenset[str]
-    ids: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRing:
-    """What is public of a namespace's API keys."""
-
-    jwks: str
-    revoked: frozenset[str] = frozenset()
-    """Ids of keys that are good no more."""
-    scopes: tuple[KeyScope, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class EnvoyReport:
     """What one Envoy says of itself."""
 
@@ -272,7 +255,7 @@ class GatewayFacts:
     now: datetime
     pools: tuple[InferencePool, ...] = ()
     models: Mapping[str, LocalModel] = field(default_factory=dict)
-    keys: KeyRing | None = None
+    callers: Callers = field(default_factory=Callers)
     children: Children = Children()
     pods: tuple[PodFact, ...] = ()
     reports: Mapping[str, EnvoyReport] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.envoy import Judge
 from paddock.observe.gateway import observe_gateway, with_reports
+from paddock.observe.issuer import ClusterIssuer
 from paddock.observe.raw import text
 from paddock.observe.warnings import Warnings
 from paddock.plan.gateway.plan import (
@@ -26,6 +27,7 @@ from paddock.plan.gateway.plan import (
     plan_gateway,
     render_gateway,
     wanted_report,
+    wants_accounts,
 )
 from paddock.plan.gateway.rendering import Rendering
 from paddock.settings import Settings
@@ -47,6 +49,7 @@ class Gateways:
         self._cluster, self._cache, self._settings = cluster, cache, settings
         self._clock, self._client = clock, client
         self._warnings, self._judge = Warnings(cluster, clock), Judge()
+        self._issuer = ClusterIssuer(cluster, clock)
         self._states: dict[str, GatewayState] = {}
         self._reports: dict[str, Mapping[str, EnvoyReport]] = {}
         """By namespace and pod uid, what an Envoy said last."""
@@ -72,6 +75,7 @@ class Gateways:
             if not living_pools(facts):
                 self._forget(namespace)
                 return Done()
+            facts = await self._with_issuer(facts)
             rendering = render_gateway(facts, self._settings)
             facts = await self._asked(facts, rendering)
         plan = plan_gateway(facts, rendering, self._settings)
@@ -83,6 +87,11 @@ class Gateways:
         wake = _pools(facts) if after != before else ()
         refusals = (*plan.conflicts, *refusals)
         return Blocked(refusals, wake) if refusals else _woken(plan, wake)
+
+    async def _with_issuer(self, facts: GatewayFacts) -> GatewayFacts:
+        if not wants_accounts(facts):
+            return facts
+        return replace(facts, callers=replace(facts.callers, cluster=await self._issuer.issuer()))
 
     async def _asked(self, facts: GatewayFacts, rendering: Rendering) -> GatewayFacts:
         """Add what Envoys say: those that run, and where it is new, one that only reads."""

@@ -119,7 +119,7 @@ def test_key_opens_a_guarded_pool_and_is_refused_within_five_seconds_of_its_end(
 ) -> None:
     world.apply(
         local_model("tiny", source, storage={"size": "1Gi"}),
-        inference_pool("cpp", "LlamaCpp", "tiny", gateway={"auth": {"apiKeys": "Required"}}),
+        inference_pool("cpp", "LlamaCpp", "tiny", gateway={"auth": {"apiKeys": "Accepted"}}),
     )
     world.until_ready("inferencepool", "cpp")
     options = ["--kubeconfig", str(world.cluster.kubeconfig), "-n", world.namespace]

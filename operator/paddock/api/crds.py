@@ -97,6 +97,11 @@ POOL_RULES = (
     *_tolerations("hardware.tolerations"),
     Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
     Rule(
+        "gateway.auth",
+        "has(self.apiKeys) || has(self.serviceAccounts)",
+        "auth names what is accepted: apiKeys, serviceAccounts or both; without it, all are",
+    ),
+    Rule(
         "scaling",
         "!(has(self.min) && has(self.max)) || self.min <= self.max",
         "min must not be greater than max",

@@ -192,12 +192,21 @@ class Balancing(StrEnum):
 
 
 class Auth(Record):
-    """Who may use the pool's models; without it, whoever reaches the gateway."""
+    """Who may use the pool's models, by any of these; without it, whoever reaches the gateway."""
 
     api_keys: Annotated[
-        Literal["Required"],
-        Field(description="Only callers with a key of `paddock key create` for the model."),
-    ]
+        Literal["Accepted"] | None,
+        Field(description="Callers with a key of `paddock key create` for the model."),
+    ] = None
+    service_accounts: Annotated[
+        tuple[DnsSubdomain, ...] | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Callers with a token of one of these accounts of this namespace, made "
+            "for the audience paddock-gateway.NAMESPACE.",
+        ),
+    ] = None
 
 
 class Limits(Record):

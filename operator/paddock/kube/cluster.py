@@ -19,6 +19,10 @@ class Cluster(Protocol):
         """Return the live object, or None where there is none (404)."""
         ...
 
+    async def document(self, path: str) -> Manifest:
+        """Return what the apiserver answers at a path that is no object's."""
+        ...
+
     async def list(
         self,
         kind: Kind,

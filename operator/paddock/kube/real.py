@@ -38,6 +38,7 @@ from paddock.wire import Json, Manifest
 
 PAGE = 500
 _CONNECT_SECONDS, _TOTAL_SECONDS = 5.0, 30.0
+_ACCEPTED = "application/json, application/jwk-set+json"
 _READ_TRIES = 3
 _READ_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _CONNECTIONS = 16
@@ -92,6 +93,10 @@ class RealCluster:
             return await self._read(_path(kind, namespace, name))
         except NotFoundError:
             return None
+
+    async def document(self, path: str) -> Manifest:
+        """Return what the apiserver answers at a path that is no object's."""
+        return await self._read(path)
 
     async def list(
         self,
@@ -282,7 +287,7 @@ class RealCluster:
     ) -> Manifest:
         self.meter.requests[method] += 1
         configuration = self._client.configuration
-        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        headers = {"Content-Type": content_type, "Accept": _ACCEPTED}
         headers |= await authorization_of(configuration)
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(_CONNECT_SECONDS, seconds))
         try:

@@ -8,6 +8,7 @@ import httpx
 from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.callers import Callers
 from paddock.clock import Clock
 from paddock.errors import EngineError
 from paddock.facts import Children, EnvoyReport, GatewayFacts, PodFact
@@ -44,7 +45,7 @@ async def observe_gateway(
             text(each, "metadata", "name") or "": LocalModel.model_validate(each)
             for each in cache.list(kinds.LOCAL_MODELS, namespace)
         },
-        keys=key_ring(cache.get(kinds.CONFIG_MAPS, namespace, names.KEYS)),
+        callers=Callers(key_ring(cache.get(kinds.CONFIG_MAPS, namespace, names.KEYS))),
         children=Children(_children(namespace, cache)),
         pods=facts,
         nudges={fact.uid: _nudge(pod) for fact, pod in zip(facts, pods, strict=True)},

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.callers import Callers, KeyRing
 from paddock.cli.signing import new_private_key, new_record, public_key, token_of
-from paddock.facts import KeyRing
 from paddock.plan.gateway.bootstrap import Place
 from paddock.plan.gateway.key_ring import JWKS_FIELD, KEYS_FIELD, key_ring
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.contract
 MODELS = {"alpha": ALPHA, "beta": BETA, "gamma": ready_model("gamma", DIGEST)}
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
-GUARD: Json = {"auth": {"apiKeys": "Required"}}
+GUARD: Json = {"auth": {"apiKeys": "Accepted"}}
 PRIVATE, OTHER_PRIVATE = new_private_key(), new_private_key()
 ALL, ONE = new_record("all", ["*"], HOUR, NOW), new_record("one", ["alpha"], HOUR, NOW)
 TWO = new_record("two", ["alpha", "gamma"], None, NOW)
@@ -54,7 +54,7 @@ def opened(name: str, *models: str) -> InferencePool:
 
 
 def rendered(place: Place, keys: KeyRing | None, *pools: InferencePool) -> Rendering:
-    return render("team", pools, MODELS, Surroundings(place=place), keys)
+    return render("team", pools, MODELS, Surroundings(place=place), Callers(keys))
 
 
 def bearer(token: str) -> dict[str, str]:

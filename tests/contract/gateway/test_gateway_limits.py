@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.callers import Callers
 from paddock.cli.signing import new_private_key, new_record, public_key, token_of
-from paddock.facts import KeyRing
 from paddock.plan.gateway.key_ring import JWKS_FIELD, KEYS_FIELD, key_ring
 from paddock.plan.gateway.limits import BODY_BYTES
 from paddock.plan.gateway.rendering import Surroundings, render
@@ -45,9 +45,9 @@ ERRORS = {
 }
 
 
-def ring() -> KeyRing | None:
+def ring() -> Callers:
     jwks: Json = {"keys": [public_key(PRIVATE)]}
-    return key_ring({"data": {JWKS_FIELD: text(jwks), KEYS_FIELD: "[]"}})
+    return Callers(key_ring({"data": {JWKS_FIELD: text(jwks), KEYS_FIELD: "[]"}}))
 
 
 def limited(name: str, *models: str, auth: Json = None, **limits: Json) -> InferencePool:
@@ -166,7 +166,7 @@ def until_asked(backend: Answering, count: int) -> None:
 def test_each_key_has_its_own_requests_of_each_model(
     tmp_path: Path, backend: Answering, path: str
 ) -> None:
-    keyed: Json = {"apiKeys": "Required"}
+    keyed: Json = {"apiKeys": "Accepted"}
     pools = (
         limited("counted", "alpha", "beta", auth=keyed, requestsPerMinute=2),
         limited("free", "gamma", auth=keyed),

@@ -48,7 +48,7 @@ def test_without_limits_the_defaults_hold_and_nothing_is_counted() -> None:
 
 @pytest.mark.parametrize(
     ("gateway", "by"),
-    [({}, "model-by-address"), ({"auth": {"apiKeys": "Required"}}, "model-by-key")],
+    [({}, "model-by-address"), ({"auth": {"apiKeys": "Accepted"}}, "model-by-caller")],
     ids=["open", "guarded"],
 )
 def test_requests_are_counted_by_model_and_caller(gateway: dict[str, Json], by: str) -> None:

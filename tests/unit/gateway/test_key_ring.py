@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from paddock.callers import KeyRing, KeyScope
 from paddock.cli.signing import (
     KeyRecord,
     lifetime_of,
@@ -14,7 +15,6 @@ from paddock.cli.signing import (
     revoked,
     without_old,
 )
-from paddock.facts import KeyRing, KeyScope
 from paddock.plan.gateway.key_ring import JWKS_FIELD, KEYS_FIELD, key_ring
 from paddock.wire import Json
 

@@ -7,7 +7,7 @@ counts once its weights have been pulled.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Limits, Serving
+from paddock.api.inferencepool import Auth, EngineName, Hardware, InferencePool, Limits, Serving
 from paddock.api.localmodel import LocalModel
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.registry import PROFILES
@@ -45,10 +45,10 @@ class Offer:
         return gateway.priority or 0 if gateway is not None else 0
 
     @property
-    def needs_key(self) -> bool:
-        """Tell whether the pool takes callers with a key only."""
+    def auth(self) -> Auth | None:
+        """Return whom the pool takes; None where it takes all."""
         gateway = self.pool.spec.gateway
-        return gateway is not None and gateway.auth is not None
+        return gateway.auth if gateway is not None else None
 
     @property
     def limits(self) -> Limits:
@@ -105,9 +105,30 @@ class Served:
         return all(offer.names_any_case for offer in self.offers)
 
     @property
-    def needs_key(self) -> bool:
-        """Tell whether a pool behind it takes callers with a key only."""
-        return any(offer.needs_key for offer in self.offers)
+    def namespace(self) -> str:
+        """Return the namespace of its pools."""
+        return self.offers[0].pool.metadata.namespace
+
+    @property
+    def guards(self) -> tuple[Auth, ...]:
+        """Return whom those pools take that do not take all; a caller has to suit each of them."""
+        return tuple(offer.auth for offer in self.offers if offer.auth is not None)
+
+    @property
+    def is_guarded(self) -> bool:
+        """Tell whether a pool behind it asks who its caller is."""
+        return bool(self.guards)
+
+    @property
+    def takes_keys(self) -> bool:
+        """Tell whether a key may open it."""
+        return self.is_guarded and all(each.api_keys is not None for each in self.guards)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Return the service accounts that may use it."""
+        named = [frozenset(each.service_accounts or ()) for each in self.guards]
+        return frozenset.intersection(*named) if named else frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,41 +1,47 @@
-"""Who may have which answer, as conditions on routes: a key's claims, read by Envoy itself. Pure.
+"""Who may have which answer, as conditions on routes: claims of tokens, read by Envoy itself. Pure.
 
-A caller without a valid key gets 401 and one whose key is for other models 403, whether or not the
-model exists. A key's claims are what the listener's JWT filter found in a token it has verified.
+A caller without a valid token gets 401 and one whose token is for other models 403, whether or not
+the model exists. Claims are what the listener's JWT filter found in a token it has verified.
 """
 
 from collections.abc import Iterable, Sequence
 
-from paddock.facts import KeyRing
+from paddock.callers import Callers, KeyRing
 from paddock.plan.gateway.catalog import Served
 from paddock.plan.gateway.key_ring import EVERY_MODEL
 from paddock.wire import Json
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
-CLAIMS = "key"
-ID, _MODELS = "jti", "models"
+KEY, ACCOUNT = "key", "account"
+ID, SUBJECT = "jti", "sub"
+_MODELS = "models"
 
 
 def is_guarded(served: Sequence[Served]) -> bool:
-    """Tell whether some model asks for a key."""
-    return any(each.needs_key for each in served)
+    """Tell whether some model asks who its caller is."""
+    return any(each.is_guarded for each in served)
 
 
-def for_model(served: Served, ring: KeyRing | None) -> list[Json]:
-    """Return the conditions under which a caller may use a model."""
-    if not served.needs_key:
-        return []
-    return [*with_key(ring), _scope(served.name, EVERY_MODEL)]
+def ways_to(served: Served, callers: Callers) -> list[list[Json]]:
+    """Return the ways to be allowed to use a model; each is conditions that hold together."""
+    if not served.is_guarded:
+        return [[]]
+    ways: list[list[Json]] = []
+    if served.takes_keys:
+        ways.append([*with_key(callers.keys), _scope(served.name, EVERY_MODEL)])
+    if served.accounts:
+        ways.append([one_of_accounts(served.namespace, served.accounts)])
+    return ways
 
 
 def for_every_model(ring: KeyRing | None) -> list[Json]:
-    """Return the conditions under which a caller may use all models."""
+    """Return the conditions under which a caller may use all models that take keys."""
     return [*with_key(ring), _scope(EVERY_MODEL)]
 
 
 def with_key(ring: KeyRing | None) -> list[Json]:
     """Return the conditions of a caller with a key that is still good."""
-    known: Json = {"filter": JWT_FILTER, "path": _path(ID), "value": {"present_match": True}}
+    known: Json = {"filter": JWT_FILTER, "path": path_of(KEY, ID), "value": {"present_match": True}}
     if ring is None or not ring.revoked:
         return [known]
     return [known, {**one_of_keys(ring.revoked), "invert": True}]
@@ -43,19 +49,32 @@ def with_key(ring: KeyRing | None) -> list[Json]:
 
 def one_of_keys(ids: Iterable[str]) -> dict[str, Json]:
     """Return the condition that the caller's key is one of these."""
-    return {"filter": JWT_FILTER, "path": _path(ID), "value": _any_of(sorted(ids))}
+    return {"filter": JWT_FILTER, "path": path_of(KEY, ID), "value": _any_of(sorted(ids))}
+
+
+def with_account() -> list[Json]:
+    """Return the conditions of a caller with some service account."""
+    path = path_of(ACCOUNT, SUBJECT)
+    return [{"filter": JWT_FILTER, "path": path, "value": {"present_match": True}}]
+
+
+def one_of_accounts(namespace: str, accounts: Iterable[str]) -> Json:
+    """Return the condition that the caller is one of a namespace's service accounts."""
+    subjects = [f"system:serviceaccount:{namespace}:{name}" for name in sorted(accounts)]
+    return {"filter": JWT_FILTER, "path": path_of(ACCOUNT, SUBJECT), "value": _any_of(subjects)}
+
+
+def path_of(place: str, claim: str) -> Json:
+    """Return where a claim is in the JWT filter's metadata."""
+    return [{"key": place}, {"key": claim}]
 
 
 def _scope(*models: str) -> Json:
     return {
         "filter": JWT_FILTER,
-        "path": _path(_MODELS),
+        "path": path_of(KEY, _MODELS),
         "value": {"list_match": {"one_of": _any_of(models)}},
     }
-
-
-def _path(claim: str) -> Json:
-    return [{"key": CLAIMS}, {"key": claim}]
 
 
 def _any_of(texts: Sequence[str]) -> Json:

@@ -7,7 +7,7 @@ right to read. What is not as the command writes it counts as no key at all.
 import json
 from collections.abc import Mapping, Sequence
 
-from paddock.facts import KeyRing, KeyScope
+from paddock.callers import KeyRing, KeyScope
 from paddock.wire import Json, Manifest
 
 JWKS_FIELD, KEYS_FIELD = "jwks.json", "keys.json"
@@ -32,7 +32,7 @@ def key_ring(config_map: Manifest | None) -> KeyRing | None:
         scopes = _scopes([each for each in listed if not each.get("revoked")])
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
-    return KeyRing(_public(jwks), revoked, scopes) if isinstance(jwks, Mapping) else None
+    return KeyRing(public_keys(jwks), revoked, scopes) if isinstance(jwks, Mapping) else None
 
 
 def _scopes(listed: Sequence[Mapping[str, Json]]) -> tuple[KeyScope, ...]:
@@ -45,10 +45,10 @@ def _scopes(listed: Sequence[Mapping[str, Json]]) -> tuple[KeyScope, ...]:
     return tuple(KeyScope(frozenset(names), frozenset(ids)) for names, ids in sorted(found.items()))
 
 
-def _public(jwks: Mapping[str, Json]) -> str:
-    """Keep of each signing key what is public, whatever else somebody put there."""
+def public_keys(jwks: Mapping[str, Json]) -> str:
+    """Keep of each key what is public, whatever else somebody put there."""
     keys = jwks.get("keys")
-    known = ("kty", "crv", "x", "y", "kid", "alg", "use")
+    known = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
     kept = [
         {name: each[name] for name in known if name in each}
         for each in (keys if isinstance(keys, list) else ())

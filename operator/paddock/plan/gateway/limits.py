@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from paddock.api.base import seconds_of
 from paddock.plan.gateway.catalog import Offer, Served
-from paddock.plan.gateway.guards import CLAIMS, ID, JWT_FILTER
+from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT, path_of
 from paddock.plan.gateway.xds import METADATA, http_filter, typed
 from paddock.wire import Json
 
@@ -23,7 +23,9 @@ _NEVER_EMPTY: Json = {
     "max_tokens": 2**32 - 1, "tokens_per_fill": 2**32 - 1, "fill_interval": "1s",
 }  # fmt: skip
 _ALWAYS: Json = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-_OF_KEY, _OF_ADDRESS = "model-by-key", "model-by-address"
+_OF_CALLER, _OF_ADDRESS = "model-by-caller", "model-by-address"
+_ADDRESS = "remote_address"
+"""The name that Envoy itself gives to the caller's address."""
 _AGAIN = "retry-after"
 
 
@@ -49,8 +51,7 @@ def counted(served: Served) -> dict[str, Json]:
     most = requests_per_minute(served)
     if most is None:
         return {}
-    by = _OF_KEY if served.needs_key else _OF_ADDRESS
-    said: Json = {by: served.name, _AGAIN: str(math.ceil(_MINUTE / most))}
+    said: Json = {_counted_by(served): served.name, _AGAIN: str(math.ceil(_MINUTE / most))}
     return {"metadata": {"filter_metadata": {METADATA: said}}}
 
 
@@ -62,17 +63,13 @@ def count_requests() -> Json:
 def buckets(served: Sequence[Served]) -> dict[str, Json]:
     """Return the route table's buckets: one for each model and caller; none without limits."""
     descriptors = [
-        _bucket(each, most) for each in served if (most := requests_per_minute(each)) is not None
+        _bucket(each, kind, most)
+        for each in served
+        if (most := requests_per_minute(each)) is not None
+        for kind in ((KEY, ACCOUNT) if each.is_guarded else (_ADDRESS,))
     ]
     if not descriptors:
         return {}
-    key: Json = {
-        "metadata": {
-            "descriptor_key": "key",
-            "metadata_key": {"key": JWT_FILTER, "path": [{"key": CLAIMS}, {"key": ID}]},
-            "source": "DYNAMIC",
-        }
-    }
     config = typed(
         _RATE,
         stat_prefix=RATE_FILTER,
@@ -83,7 +80,8 @@ def buckets(served: Sequence[Served]) -> dict[str, Json]:
         max_dynamic_descriptors=_MOST_CALLERS,
         descriptors=descriptors,
         rate_limits=[
-            {"actions": [_of_route(_OF_KEY), key]},
+            {"actions": [_of_route(_OF_CALLER), _of_token(KEY, ID)]},
+            {"actions": [_of_route(_OF_CALLER), _of_token(ACCOUNT, SUBJECT)]},
             {"actions": [_of_route(_OF_ADDRESS), {"remote_address": {}}]},
         ],
         response_headers_to_add=[
@@ -96,14 +94,22 @@ def buckets(served: Sequence[Served]) -> dict[str, Json]:
     return {"typed_per_filter_config": {RATE_FILTER: config}}
 
 
-def _bucket(served: Served, most: int) -> Json:
-    by, caller = (_OF_KEY, "key") if served.needs_key else (_OF_ADDRESS, "remote_address")
+def _bucket(served: Served, kind: str, most: int) -> Json:
     return {
-        "entries": [{"key": by, "value": served.name}, {"key": caller}],
+        "entries": [{"key": _counted_by(served), "value": served.name}, {"key": kind}],
         "token_bucket": {
             "max_tokens": most, "tokens_per_fill": most, "fill_interval": f"{_MINUTE}s",
         },
     }  # fmt: skip
+
+
+def _counted_by(served: Served) -> str:
+    return _OF_CALLER if served.is_guarded else _OF_ADDRESS
+
+
+def _of_token(place: str, claim: str) -> Json:
+    where: Json = {"key": JWT_FILTER, "path": path_of(place, claim)}
+    return {"metadata": {"descriptor_key": place, "metadata_key": where, "source": "DYNAMIC"}}
 
 
 def _of_route(key: str) -> Json:

@@ -5,36 +5,22 @@ Pure. The first filter lets only listed methods and paths through, before any bo
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 
 from paddock import names
-from paddock.facts import KeyRing
 from paddock.plan.gateway.affinity import conversation_filter
-from paddock.plan.gateway.guards import CLAIMS, JWT_FILTER
-from paddock.plan.gateway.key_ring import AUDIENCE
 from paddock.plan.gateway.limits import BODY_BYTES, count_requests
 from paddock.plan.gateway.replies import local_replies
 from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS, READY_PATH
+from paddock.plan.gateway.tokens import Access, verified_tokens
 from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
 from paddock.wire import Json
 
 LISTENER = "gateway"
 _HEADERS_SECONDS, _REQUEST_SECONDS = "10s", "120s"
 _IDLE_CONNECTION_SECONDS, _IDLE_STREAM_SECONDS = "300s", "600s"
-_CLOCK_SKEW_SECONDS = 60
 _HEADER_KILOBYTES, _HEADER_COUNT = 32, 100
 _STREAMS, _STREAM_WINDOW, _CONNECTION_WINDOW = 100, 256 * 1024, 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How callers show who they are."""
-
-    issuer: str
-    keys: KeyRing | None
-    always: bool
-    """Whether nothing at all is served without a key."""
 
 
 def listener(
@@ -91,7 +77,7 @@ def _connection_manager(routes: Json, access: Access | None) -> Json:
 def _filters(access: Access | None) -> Sequence[Json]:
     return [
         _listed_paths_only(),
-        *([_verified_keys(access)] if access is not None and access.keys is not None else ()),
+        *(verified_tokens(access, READY_PATH) if access is not None else ()),
         _without_our_headers(),
         http_filter("whole-body", "buffer.v3.Buffer", max_request_bytes=BODY_BYTES),
         _read_model(),
@@ -132,28 +118,6 @@ def _without_our_headers() -> Json:
         "without-our-headers",
         "header_mutation.v3.HeaderMutation",
         mutations={"request_mutations": removed},
-    )
-
-
-def _verified_keys(access: Access) -> Json:
-    """Verify the caller's key, before any body is read where nothing is served without one."""
-    provider: Json = {
-        "issuer": access.issuer,
-        "audiences": [AUDIENCE],
-        "local_jwks": {"inline_string": access.keys.jwks if access.keys else ""},
-        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
-        "payload_in_metadata": CLAIMS,
-        "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
-    }
-    known: Json = {"provider_name": CLAIMS}
-    lenient: Json = {"requires_any": {"requirements": [known, {"allow_missing_or_failed": {}}]}}
-    ready: Json = {"match": {"path": READY_PATH}}
-    rest: Json = {"match": {"prefix": "/"}, "requires": known if access.always else lenient}
-    return http_filter(
-        JWT_FILTER,
-        "jwt_authn.v3.JwtAuthentication",
-        providers={CLAIMS: provider},
-        rules=[ready, rest],
     )
 
 

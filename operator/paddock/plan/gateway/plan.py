@@ -57,10 +57,16 @@ def living_pools(facts: GatewayFacts) -> tuple[InferencePool, ...]:
     return tuple(pool for pool in facts.pools if pool.metadata.deletion_timestamp is None)
 
 
+def wants_accounts(facts: GatewayFacts) -> bool:
+    """Tell whether some pool accepts service accounts."""
+    guards = (pool.spec.gateway.auth for pool in living_pools(facts) if pool.spec.gateway)
+    return any(auth is not None and auth.service_accounts for auth in guards)
+
+
 def render_gateway(facts: GatewayFacts, settings: Settings) -> Rendering:
     """Return the configuration that the namespace's pools ask for."""
     around = Surroundings(settings.cluster_domain, settings.operator_namespace)
-    return render(facts.namespace, living_pools(facts), facts.models, around, facts.keys)
+    return render(facts.namespace, living_pools(facts), facts.models, around, facts.callers)
 
 
 def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) -> GatewayPlan:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.api.localmodel import LocalModel
-from paddock.facts import KeyRing
+from paddock.callers import Callers
 from paddock.plan.gateway.bootstrap import (
     CLUSTERS_FILE,
     LISTENERS_FILE,
@@ -21,10 +21,9 @@ from paddock.plan.gateway.clusters import (
     aggregate_cluster,
     pool_cluster,
 )
-from paddock.plan.gateway.guards import is_guarded
-from paddock.plan.gateway.key_ring import issuer
-from paddock.plan.gateway.listener import Access, listener
+from paddock.plan.gateway.listener import listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
+from paddock.plan.gateway.tokens import access_to
 from paddock.plan.gateway.ways import ways_of_all
 from paddock.plan.gateway.xds import discovery, from_file, text
 from paddock.wire import Json
@@ -70,7 +69,7 @@ def render(
     pools: Sequence[InferencePool],
     models: Mapping[str, LocalModel],
     around: Surroundings,
-    keys: KeyRing | None = None,
+    callers: Callers | None = None,
 ) -> Rendering:
     """Return the configuration that serves these pools."""
     place = around.place
@@ -79,8 +78,9 @@ def render(
         key=lambda pool: pool.metadata.name,
     )
     served = served_by(alive, models)
-    table = route_table(served, keys)
-    access = Access(issuer(namespace), keys, _strictness(served)) if is_guarded(served) else None
+    known = callers or Callers()
+    table = route_table(served, known)
+    access = access_to(served, namespace, known)
     clusters = [*(pool_cluster(pool, around.domain) for pool in alive), *_joined(served, around)]
     source: Json = {
         "rds": {
@@ -99,10 +99,6 @@ def render(
         routes=table,
         whole=text(_whole(start, clusters, static)),
     )
-
-
-def _strictness(served: Sequence[Served]) -> bool:
-    return all(each.needs_key for each in served)
 
 
 def _joined(served: Sequence[Served], around: Surroundings) -> Iterator[dict[str, Json]]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from paddock import names
-from paddock.facts import KeyRing
+from paddock.callers import Callers
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway import listing
 from paddock.plan.gateway.affinity import hash_of_route, script_of_route, shares_of_route
@@ -16,9 +16,11 @@ from paddock.plan.gateway.catalog import Offer, Served
 from paddock.plan.gateway.clusters import aggregate_name, pool_cluster_name
 from paddock.plan.gateway.guards import (
     for_every_model,
-    for_model,
     is_guarded,
+    one_of_accounts,
     one_of_keys,
+    ways_to,
+    with_account,
     with_key,
 )
 from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
@@ -56,7 +58,7 @@ GET_PATTERN = "|".join(
 )
 
 
-def route_table(served: Sequence[Served], ring: KeyRing | None = None) -> dict[str, Json]:
+def route_table(served: Sequence[Served], callers: Callers) -> dict[str, Json]:
     """Return the whole table."""
     return typed(
         "config.route.v3.RouteConfiguration",
@@ -66,50 +68,55 @@ def route_table(served: Sequence[Served], ring: KeyRing | None = None) -> dict[s
             {
                 "name": "all",
                 "domains": ["*"],
-                "routes": list(_routes(served, ring)),
+                "routes": list(_routes(served, callers)),
                 **buckets(served),
             }
         ],
     )
 
 
-def _routes(served: Sequence[Served], ring: KeyRing | None) -> Iterator[Json]:
+def _routes(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
     yield _answer({"path": READY_PATH}, _OK, "{}")
     unreadable = _metadata("unreadable", {"exact": "yes"})
     one_object = "The body must be one JSON object that names its model once."
     twice: Json = {"filter": METADATA, "path": [{"key": "other-model"}], "value": _PRESENT}
     for condition in (unreadable, twice):
         yield _answer(_when({"prefix": "/"}, [condition]), _BAD_REQUEST, one_object)
-    yield from _lists(served, ring)
+    yield from _lists(served, callers)
     for each in served:
-        guards = for_model(each, ring)
-        model = _when({"path": f"{MODELS_PATH}/{each.name}"}, guards)
-        yield _answer(model, _OK, listing.openai_model(each))
-        shown = _when(_named({"path": SHOW_PATH}, each), guards)
-        yield _answer(shown, _OK, listing.ollama_details(each))
-        yield from _model_routes(each, guards)
-    yield from _refusals(for_every_model(ring) if is_guarded(served) else [])
+        for guards in ways_to(each, callers):
+            model = _when({"path": f"{MODELS_PATH}/{each.name}"}, guards)
+            yield _answer(model, _OK, listing.openai_model(each))
+            shown = _when(_named({"path": SHOW_PATH}, each), guards)
+            yield _answer(shown, _OK, listing.ollama_details(each))
+            yield from _model_routes(each, guards)
+    yield from _refusals(for_every_model(callers.keys) if is_guarded(served) else [])
     if is_guarded(served):
-        yield _answer(_when({"prefix": "/"}, with_key(ring)), _FORBIDDEN, "")
+        for known in (with_key(callers.keys), with_account()):
+            yield _answer(_when({"prefix": "/"}, known), _FORBIDDEN, "")
         yield _answer({"prefix": "/"}, _UNAUTHORIZED, "")
     yield _answer({"prefix": "/"}, _FORBIDDEN, "")
 
 
-def _lists(served: Sequence[Served], ring: KeyRing | None) -> Iterator[Json]:
-    """Yield the lists as each caller may see them: all models, or those that are open to all."""
+def _lists(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
+    """Yield the lists as each caller may see them; the last one is of what is open to all."""
     if is_guarded(served):
-        yield from _listed(served, for_every_model(ring))
-        yield from _scoped_lists(served, ring)
-    seen = [each for each in served if not each.needs_key]
+        by_key = [each for each in served if not each.is_guarded or each.takes_keys]
+        yield from _listed(by_key, for_every_model(callers.keys))
+        yield from _scoped_lists(by_key, callers)
+        for account in sorted({name for each in served for name in each.accounts}):
+            seen = [each for each in served if not each.is_guarded or account in each.accounts]
+            yield from _listed(seen, [one_of_accounts(served[0].namespace, [account])])
+    seen = [each for each in served if not each.is_guarded]
     if seen or not is_guarded(served):
         yield from _listed(seen, [])
 
 
-def _scoped_lists(served: Sequence[Served], ring: KeyRing | None) -> Iterator[Json]:
+def _scoped_lists(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
     """Yield the lists for keys that are for some models only: these, and those open to all."""
-    for scope in ring.scopes if ring is not None else ():
-        seen = [each for each in served if not each.needs_key or each.name in scope.models]
-        yield from _listed(seen, [*with_key(ring), one_of_keys(scope.ids)])
+    for scope in callers.keys.scopes if callers.keys is not None else ():
+        seen = [each for each in served if not each.is_guarded or each.name in scope.models]
+        yield from _listed(seen, [*with_key(callers.keys), one_of_keys(scope.ids)])
 
 
 def _listed(served: Sequence[Served], guards: Sequence[Json]) -> Iterator[Json]:

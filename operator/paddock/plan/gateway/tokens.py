@@ -1,0 +1,76 @@
+"""Which callers' tokens Envoy verifies: API keys, and those of service accounts. Pure.
+
+What it finds in a token is metadata of the request; each kind has a place of its own, so that no
+claim of one is taken for a claim of another. The configuration holds public keys only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paddock.callers import Callers
+from paddock.plan.gateway.catalog import Served
+from paddock.plan.gateway.guards import ACCOUNT, JWT_FILTER, KEY
+from paddock.plan.gateway.key_ring import AUDIENCE, issuer
+from paddock.plan.gateway.xds import http_filter
+from paddock.wire import Json
+
+_CLOCK_SKEW_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How callers show who they are."""
+
+    providers: dict[str, Json]
+    always: bool
+    """Whether nothing at all is served without a token."""
+
+
+def access_to(served: Sequence[Served], namespace: str, callers: Callers) -> Access | None:
+    """Return how callers of these models show who they are; None where none has to."""
+    if not any(each.is_guarded for each in served):
+        return None
+    providers: dict[str, Json] = {}
+    if callers.keys is not None and any(each.takes_keys for each in served):
+        providers[KEY] = _provider(KEY, issuer(namespace), AUDIENCE, callers.keys.jwks)
+    if callers.cluster is not None and any(each.accounts for each in served):
+        signer = callers.cluster
+        audience = account_audience(namespace)
+        providers[ACCOUNT] = _provider(ACCOUNT, signer.issuer, audience, signer.jwks)
+    return Access(providers, all(each.is_guarded for each in served))
+
+
+def account_audience(namespace: str) -> str:
+    """Name for whom a service account's token must be made: no other gateway can use it."""
+    return f"{AUDIENCE}.{namespace}"
+
+
+def verified_tokens(access: Access, ready_path: str) -> list[Json]:
+    """Return the filter; it acts before bodies are read where nothing is open to all."""
+    if not access.providers:
+        return []
+    known: list[Json] = [{"provider_name": each} for each in access.providers]
+    if not access.always:
+        known.append({"allow_missing_or_failed": {}})
+    requires = known[0] if len(known) == 1 else {"requires_any": {"requirements": known}}
+    ready: Json = {"match": {"path": ready_path}}
+    rest: Json = {"match": {"prefix": "/"}, "requires": requires}
+    return [
+        http_filter(
+            JWT_FILTER,
+            "jwt_authn.v3.JwtAuthentication",
+            providers=access.providers,
+            rules=[ready, rest],
+        )
+    ]
+
+
+def _provider(place: str, who: str, audience: str, jwks: str) -> Json:
+    return {
+        "issuer": who,
+        "audiences": [audience],
+        "local_jwks": {"inline_string": jwks},
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "payload_in_metadata": place,
+        "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
+    }
