@@ -19,7 +19,6 @@ from paddock.kube.cluster import Cluster
 from paddock.observe.envoy import Judge
 from paddock.observe.gateway import observe_gateway, with_reports
 from paddock.observe.issuer import ClusterIssuer
-from paddock.observe.raw import text
 from paddock.observe.warnings import Warnings
 from paddock.plan.gateway.plan import (
     GatewayPlan,
@@ -30,6 +29,7 @@ from paddock.plan.gateway.plan import (
     wants_accounts,
 )
 from paddock.plan.gateway.rendering import Rendering
+from paddock.raw import text
 from paddock.settings import Settings
 from paddock.status.gateway import state_of_gateway
 from paddock.telemetry.spans import span

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from paddock import kinds, names
 from paddock.facts import Key, Kind
-from paddock.observe.raw import at, items, number, text
+from paddock.raw import at, items, number, text
 from paddock.wire import Manifest
 
 _CLAIM_SCHEME = "pvc://"

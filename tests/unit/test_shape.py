@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "paddock"
 MAX_LINES, MAX_FUNCTION, MAX_PARAMETERS, MIN_PURE_SHARE = 400, 60, 7, 0.45
-LEAVES = {"callers", "names", "errors", "settings", "clock", "wire"}
+LEAVES = {"callers", "names", "errors", "settings", "clock", "wire", "raw"}
 LAYERS = (
     {"__main__", "cli"},
     {"run"},
@@ -29,7 +29,19 @@ ASIDE = {
     "activator": {"api", *LEAVES, "activator"},
     "local": {"*"},
 }
-PURE = ("api", "plan", "status", "facts", "callers", "kinds", "names", "errors", "wire", "routes")
+PURE = (
+    "api",
+    "plan",
+    "status",
+    "facts",
+    "callers",
+    "kinds",
+    "names",
+    "errors",
+    "wire",
+    "raw",
+    "routes",
+)
 IO_MODULES = {"httpx", "asyncio", "socket", "subprocess", "os", "aiohttp", "kubernetes", "kopf"}
 
 

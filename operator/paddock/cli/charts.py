@@ -19,6 +19,7 @@ from paddock.cli.crds import render_crds
 from paddock.local import builds
 from paddock.local.processes import run
 from paddock.local.progress import Lines
+from paddock.raw import at
 from paddock.wire import Json
 
 NAMESPACE = "paddock-system"
@@ -71,9 +72,7 @@ def value_table(schema: Mapping[str, Json], values: Mapping[str, Json]) -> Itera
     """Yield the lines of a table: each value, its default and what it means."""
     yield "\n| value | default | meaning |\n| --- | --- | --- |\n"
     for path, description in described(schema):
-        found: Json = values
-        for key in path.split("."):
-            found = found.get(key) if isinstance(found, Mapping) else None
+        found = at(values, *path.split("."))
         if found is not None or path.rpartition(".")[2] in values:
             yield f"| `{path}` | `{json.dumps(found)}` | {description} |\n"
     yield "\n"

@@ -26,7 +26,7 @@ from paddock.cli.paint import Branch, tree_lines
 from paddock.cli.show import output_option, show_lines, show_value
 from paddock.facts import Kind
 from paddock.observe.objects import deployment_fact, job_fact, pod_fact
-from paddock.observe.raw import text
+from paddock.raw import text
 from paddock.wire import Manifest
 
 _OURS = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"

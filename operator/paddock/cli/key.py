@@ -28,8 +28,8 @@ from paddock.cli.signing import (
 from paddock.clock import SystemClock
 from paddock.errors import ConflictError
 from paddock.facts import Kind
-from paddock.observe.raw import items, text
 from paddock.plan.gateway.key_ring import EVERY_MODEL, JWKS_FIELD, KEYS_FIELD, issuer
+from paddock.raw import items, text
 from paddock.wire import Json, Manifest
 
 SECRETS = Kind("", "v1", "secrets", "Secret")

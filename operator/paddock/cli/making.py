@@ -20,7 +20,7 @@ from paddock.cli.wanted import Wish, hint_of, name_of
 from paddock.clock import SystemClock
 from paddock.errors import ConflictError
 from paddock.facts import Kind
-from paddock.observe.raw import at, text
+from paddock.raw import at, text
 from paddock.wire import Manifest
 
 _POLL = 0.5

@@ -15,7 +15,7 @@ from paddock.cli.kept import claims_table, kept_claims
 from paddock.cli.show import show_lines
 from paddock.facts import ClaimFact
 from paddock.observe.objects import claim_fact
-from paddock.observe.raw import items, text
+from paddock.raw import items, text
 
 _OURS = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
 

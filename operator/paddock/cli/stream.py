@@ -6,7 +6,7 @@ Pure.
 import json
 from dataclasses import dataclass
 
-from paddock.observe.raw import items, number, text
+from paddock.raw import items, number, text
 from paddock.wire import Json
 
 _DATA = "data:"

@@ -28,7 +28,7 @@ from paddock.clock import SystemClock
 from paddock.errors import ApiError
 from paddock.facts import Kind, PodFact
 from paddock.kube.tunnel import open_tunnel
-from paddock.observe.raw import items, text
+from paddock.raw import items, text
 
 _METRICS = Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 _ENGINE = "engine"

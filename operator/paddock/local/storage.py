@@ -4,11 +4,12 @@ The volumes are `local` PersistentVolumes, because those are mounted with the po
 host-path volumes are not. Made by `storage_keeper` when the scheduler has placed a claim's pod.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from paddock.local.manifests import rights
-from paddock.wire import Json, Manifest
+from paddock.raw import at, text
+from paddock.wire import Manifest
 
 CLASS = "paddock-local"
 PROVISIONER = "paddock.dev/local"
@@ -50,72 +51,60 @@ def volumes_to_make(
     claims: Iterable[Manifest], volumes: Iterable[Manifest], folder: Path
 ) -> list[Manifest]:
     """Return a volume for each claim that waits for one of ours and has none yet."""
-    present = {_text(volume, "metadata", "name") for volume in volumes}
+    present = {text(volume, "metadata", "name") for volume in volumes}
     wanted = [_volume(claim, folder) for claim in claims if _waits(claim)]
-    return [volume for volume in wanted if _text(volume, "metadata", "name") not in present]
+    return [volume for volume in wanted if text(volume, "metadata", "name") not in present]
 
 
 def volumes_to_take_back(volumes: Iterable[Manifest], folder: Path) -> dict[str, Path]:
     """Return name and folder of each volume of ours whose claim is gone."""
     return {
-        _text(volume, "metadata", "name"): path
+        text(volume, "metadata", "name") or "": path
         for volume in volumes
-        if _text(volume, "status", "phase") in {"Released", "Failed"}
-        and _text(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete"
-        and _text(volume, "metadata", "annotations", _MADE_BY) == PROVISIONER
+        if text(volume, "status", "phase") in {"Released", "Failed"}
+        and text(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete"
+        and text(volume, "metadata", "annotations", _MADE_BY) == PROVISIONER
         and (path := folder_of(volume)).parent == folder
     }
 
 
 def folder_of(volume: Manifest) -> Path:
     """Return the folder of a volume."""
-    return Path(_text(volume, "spec", "local", "path"))
+    return Path(text(volume, "spec", "local", "path") or "")
 
 
 def _waits(claim: Manifest) -> bool:
     annotations = ("metadata", "annotations")
     return (
-        _text(claim, "status", "phase") == "Pending"
-        and _text(claim, *annotations, _ASKED) == PROVISIONER
-        and _text(claim, *annotations, _CHOSEN_NODE) != ""
-        and _text(claim, "metadata", "deletionTimestamp") == ""
+        text(claim, "status", "phase") == "Pending"
+        and text(claim, *annotations, _ASKED) == PROVISIONER
+        and text(claim, *annotations, _CHOSEN_NODE) is not None
+        and text(claim, "metadata", "deletionTimestamp") is None
     )
 
 
 def _volume(claim: Manifest, folder: Path) -> Manifest:
-    name = f"pvc-{_text(claim, 'metadata', 'uid')}"
-    node = _text(claim, "metadata", "annotations", _CHOSEN_NODE)
+    name = f"pvc-{text(claim, 'metadata', 'uid')}"
+    node = text(claim, "metadata", "annotations", _CHOSEN_NODE)
     on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {"name": name, "annotations": {_MADE_BY: PROVISIONER}},
         "spec": {
-            "capacity": {"storage": _at(claim, "spec", "resources", "requests", "storage")},
-            "accessModes": _at(claim, "spec", "accessModes"),
-            "volumeMode": _at(claim, "spec", "volumeMode"),
+            "capacity": {"storage": at(claim, "spec", "resources", "requests", "storage")},
+            "accessModes": at(claim, "spec", "accessModes"),
+            "volumeMode": at(claim, "spec", "volumeMode"),
             "persistentVolumeReclaimPolicy": "Delete",
-            "storageClassName": _at(claim, "spec", "storageClassName"),
+            "storageClassName": at(claim, "spec", "storageClassName"),
             "local": {"path": str(folder / name)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
             "claimRef": {
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
-                "namespace": _at(claim, "metadata", "namespace"),
-                "name": _at(claim, "metadata", "name"),
-                "uid": _at(claim, "metadata", "uid"),
+                "namespace": at(claim, "metadata", "namespace"),
+                "name": at(claim, "metadata", "name"),
+                "uid": at(claim, "metadata", "uid"),
             },
         },
     }
-
-
-def _at(value: Json, *path: str) -> Json:
-    """Return what is at a path of an object, or None."""
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _text(value: Json, *path: str) -> str:
-    found = _at(value, *path)
-    return found if isinstance(found, str) else ""

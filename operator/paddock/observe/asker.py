@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import httpx
 
 from paddock.errors import EngineError
-from paddock.observe.raw import text
+from paddock.raw import text
 from paddock.wire import Json
 
 _LONGEST = 200

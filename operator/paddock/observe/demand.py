@@ -15,9 +15,9 @@ from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.clock import parse_rfc3339
 from paddock.facts import PodDemand, PodFact
-from paddock.observe.raw import items, number, text
 from paddock.observe.samples import total
 from paddock.plan.gateway.bootstrap import LOAD_PATH
+from paddock.raw import items, number, text
 
 _SECONDS = 2.0
 _HELD = ("loaded", "sleeping")

@@ -13,7 +13,7 @@ from paddock.api.inferencepool import EngineName
 from paddock.errors import EngineError
 from paddock.facts import EngineReport, LoadedModel
 from paddock.observe.asker import Asker
-from paddock.observe.raw import flag, items, text, texts
+from paddock.raw import flag, items, text, texts
 from paddock.wire import Json
 
 _ONE = "1"

@@ -15,10 +15,10 @@ from paddock.facts import Children, EnvoyReport, GatewayFacts, PodFact
 from paddock.kube.cache import Cache
 from paddock.observe.asker import Asker
 from paddock.observe.objects import pod_fact
-from paddock.observe.raw import items, number, text
 from paddock.observe.warnings import Warnings
 from paddock.plan.gateway.bootstrap import STATE_PATH
 from paddock.plan.gateway.key_ring import key_ring
+from paddock.raw import items, number, text
 from paddock.wire import Json, Manifest
 
 _SECONDS = 3.0

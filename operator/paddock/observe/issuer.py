@@ -9,8 +9,8 @@ import asyncio
 from paddock.callers import TokenIssuer
 from paddock.clock import Clock
 from paddock.kube.cluster import Cluster
-from paddock.observe.raw import text
 from paddock.plan.gateway.key_ring import public_keys
+from paddock.raw import text
 
 _ISSUER, _KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
 _KEPT_SECONDS = 300.0

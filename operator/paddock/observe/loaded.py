@@ -12,7 +12,7 @@ import httpx
 from paddock.api.inferencepool import EngineName
 from paddock.errors import EngineError
 from paddock.observe.asker import Asker
-from paddock.observe.raw import items, number, text
+from paddock.raw import items, number, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from paddock.facts import Children, JobFact, Key, ModelFacts, PodFact
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.observe.objects import claim_fact, job_fact, pod_fact
-from paddock.observe.raw import at, items, text
 from paddock.observe.warnings import Warnings
 from paddock.plan.model import claim_of
+from paddock.raw import at, items, text
 from paddock.wire import Manifest
 
 _PROGRESS_SECONDS = 1.0

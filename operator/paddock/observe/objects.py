@@ -14,7 +14,7 @@ from paddock.facts import (
     JobFact,
     PodFact,
 )
-from paddock.observe.raw import at, flag, items, moment, named, number, text, texts
+from paddock.raw import at, flag, items, moment, named, number, text, texts
 from paddock.wire import Json, Manifest
 
 

@@ -16,9 +16,9 @@ from paddock.observe.demand import ask_gateways, observe_demand
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
-from paddock.observe.raw import text
 from paddock.observe.warnings import Warnings
 from paddock.plan.deployment import COMPONENT
+from paddock.raw import text
 from paddock.wire import Manifest
 
 _LEAST_LOAD_SECONDS, _LOAD_BYTES_PER_SECOND = 60.0, 50_000_000

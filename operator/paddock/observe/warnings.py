@@ -13,7 +13,7 @@ from paddock.clock import Clock
 from paddock.facts import Done, EventFact, Key, Outcome, Wait
 from paddock.kube.cluster import Cluster
 from paddock.observe.objects import event_fact
-from paddock.observe.raw import text
+from paddock.raw import text
 
 _FRESH_SECONDS = 4.0
 _LEAST_SECONDS = 1.0

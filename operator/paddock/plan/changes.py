@@ -7,7 +7,7 @@ field removed from our wish is noticed as well as a field changed by somebody el
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from paddock import names
@@ -15,6 +15,7 @@ from paddock.api.reasons import Reason
 from paddock.facts import Apply, Change, Children, Delete, Refusal
 from paddock.kinds import BY_KIND, CLAIMS
 from paddock.plan.containment import contains
+from paddock.raw import mapping
 from paddock.wire import Json, Manifest
 
 _HASH = 16
@@ -55,22 +56,17 @@ def stamped(manifest: Manifest) -> Manifest:
     """Return the manifest with the hash of itself as an annotation."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH]
-    metadata = _mapping(manifest, "metadata")
-    annotations = {**_mapping(metadata, "annotations"), names.APPLIED_ANNOTATION: digest}
+    metadata = mapping(manifest, "metadata")
+    annotations = {**mapping(metadata, "annotations"), names.APPLIED_ANNOTATION: digest}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _mapping(value: Json, key: str) -> Mapping[str, Json]:
-    found = value.get(key) if isinstance(value, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
 def _identity(manifest: Manifest) -> tuple[str, str]:
-    return str(manifest["kind"]), str(_mapping(manifest, "metadata")["name"])
+    return str(manifest["kind"]), str(mapping(manifest, "metadata")["name"])
 
 
 def _label(manifest: Manifest, name: str) -> Json:
-    return _mapping(_mapping(manifest, "metadata"), "labels").get(name)
+    return mapping(mapping(manifest, "metadata"), "labels").get(name)
 
 
 def _may_prune(live: Manifest, owner: Json) -> bool:
@@ -99,7 +95,7 @@ def is_foreign(wanted: Manifest, live: Manifest) -> bool:
 
 def is_deleting(live: Manifest) -> bool:
     """Tell whether an object is on its way out: nothing is written to it, its end wakes us."""
-    return _mapping(live, "metadata").get("deletionTimestamp") is not None
+    return mapping(live, "metadata").get("deletionTimestamp") is not None
 
 
 def conflict(manifest: Manifest) -> Refusal:
@@ -113,7 +109,7 @@ def conflict(manifest: Manifest) -> Refusal:
 
 
 def _deletion(live: Manifest) -> Delete:
-    metadata = _mapping(live, "metadata")
+    metadata = mapping(live, "metadata")
     return Delete(
         BY_KIND[str(live["kind"])],
         str(metadata["namespace"]),

@@ -21,6 +21,7 @@ from paddock.plan.pod import (
     scratch_volume,
     toleration_values,
 )
+from paddock.raw import named, text
 from paddock.wire import Json, Manifest
 
 COMPONENT = "engine"
@@ -112,10 +113,8 @@ def start_deadline(replica: Replica) -> int:
 
 def revision_of(deployment: Manifest) -> str | None:
     """Return the revision that a Deployment asks for; its pods carry the same annotation."""
-    value: Json = deployment
-    for step in ("spec", "template", "metadata", "annotations", names.REVISION_ANNOTATION):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else None
+    template = "spec", "template"
+    return text(deployment, *template, "metadata", "annotations", names.REVISION_ANNOTATION)
 
 
 def _revision(pod: Mapping[str, Json], replica: Replica) -> str:
@@ -193,14 +192,8 @@ def _view_container(replica: Replica) -> dict[str, Json]:
 
 def view_image(deployment: Manifest) -> str | None:
     """Return the image that lays the view in a live Deployment, if one does."""
-    value: Json = deployment
-    for step in ("spec", "template", "spec", "initContainers"):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    containers = value if isinstance(value, list | tuple) else ()
-    for container in containers:
-        if isinstance(container, Mapping) and container.get("name") == _VIEW:
-            return str(container.get("image"))
-    return None
+    containers = "spec", "template", "spec", "initContainers"
+    return text(named(deployment, "name", _VIEW, *containers), "image")
 
 
 def _affinity(label: str, types: Sequence[str] | None) -> Json:

@@ -4,13 +4,12 @@ Pure. The Deployment's replicas are then no part of what we apply: they are writ
 scale subresource, so that the activator may wake a pool with this operator gone, and nobody fights.
 """
 
-from collections.abc import Mapping
-
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.facts import Change, Scale
 from paddock.plan.changes import is_deleting
-from paddock.wire import Json, Manifest
+from paddock.raw import mapping
+from paddock.wire import Manifest
 
 _SCALED = "by-demand"
 
@@ -22,8 +21,8 @@ def handed_over(pool: InferencePool, deployment: Manifest, live: Manifest | None
     """
     if pool.spec.scaling is None or live is None:
         return deployment
-    metadata, spec = _mapping(deployment, "metadata"), _mapping(deployment, "spec")
-    annotations = {**_mapping(metadata, "annotations"), names.SCALED_ANNOTATION: _SCALED}
+    metadata, spec = mapping(deployment, "metadata"), mapping(deployment, "spec")
+    annotations = {**mapping(metadata, "annotations"), names.SCALED_ANNOTATION: _SCALED}
     return {
         **deployment,
         "metadata": {**metadata, "annotations": annotations},
@@ -39,9 +38,9 @@ def plan_scale(pool: InferencePool, live: Manifest | None, replicas: int) -> tup
     """
     if pool.spec.scaling is None or live is None or is_deleting(live):
         return ()
-    metadata = _mapping(live, "metadata")
-    mark = _mapping(metadata, "annotations").get(names.SCALED_ANNOTATION)
-    if mark == _SCALED and _mapping(live, "spec").get("replicas") == replicas:
+    metadata = mapping(live, "metadata")
+    mark = mapping(metadata, "annotations").get(names.SCALED_ANNOTATION)
+    if mark == _SCALED and mapping(live, "spec").get("replicas") == replicas:
         return ()
     return (
         Scale(
@@ -51,8 +50,3 @@ def plan_scale(pool: InferencePool, live: Manifest | None, replicas: int) -> tup
             str(metadata["resourceVersion"]),
         ),
     )
-
-
-def _mapping(value: Json, key: str) -> Mapping[str, Json]:
-    found = value.get(key) if isinstance(value, Mapping) else None
-    return found if isinstance(found, Mapping) else {}

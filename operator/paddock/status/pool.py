@@ -4,7 +4,6 @@ A rollout under way is never called Ready, and what its old replicas answer prov
 new revision.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from paddock import names
@@ -15,6 +14,7 @@ from paddock.facts import Apply, PodFact, PoolFacts, Refusal
 from paddock.plan.deployment import selector
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.pool import PoolPlan, live_pods
+from paddock.raw import at
 from paddock.status.conditions import Verdict, false, merge, true, unknown
 from paddock.status.gateway import gateway_verdict
 from paddock.status.pool_diagnosis import diagnose_pool, is_other_model, stalled_cause
@@ -93,9 +93,7 @@ def _is_changing(facts: PoolFacts, plan: PoolPlan) -> bool:
 
 
 def _identity(manifest: Manifest) -> tuple[str, str]:
-    metadata = manifest["metadata"]
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return str(manifest["kind"]), str(name)
+    return str(manifest["kind"]), str(at(manifest, "metadata", "name"))
 
 
 def _verdicts(view: _View) -> tuple[Verdict, ...]:

@@ -15,7 +15,7 @@ from paddock import kinds, names
 from paddock.api.inferencepool import EngineName
 from paddock.kube.cache import Cache
 from paddock.observe.loaded import Loaded, observe_loaded
-from paddock.observe.raw import at, items, named, text
+from paddock.raw import at, items, named, text
 from paddock.telemetry import catalog
 from paddock.telemetry.registry import Labels, Registry
 from paddock.wire import Manifest

@@ -4,8 +4,8 @@ import json
 
 from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
-from paddock.observe.raw import at
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
+from paddock.raw import at
 from paddock.wire import Json
 from support.gateways import ALPHA
 from support.stores import pool_of, renamed

@@ -7,8 +7,8 @@ from kubernetes import client as kubernetes_client  # the real schemas' field na
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.facts import Apply, Change, Done, EnvoyReport, GatewayFacts, Refusal, Wait
-from paddock.observe.raw import at, text
 from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway
+from paddock.raw import at, text
 from paddock.status.gateway import state_of_gateway
 from paddock.wire import Json
 from support.gateways import CPP, OLLAMA, SETTINGS, envoy_pod, gateway_facts, settled_gateway

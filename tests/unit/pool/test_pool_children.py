@@ -11,8 +11,8 @@ from kubernetes import client as kubernetes_client  # the real schemas' field na
 from paddock.api.inferencepool import EngineName
 from paddock.facts import PoolFacts
 from paddock.kinds import POOL_CHILDREN
-from paddock.observe.raw import at, items
 from paddock.plan.pool import plan_pool
+from paddock.raw import at, items
 from paddock.wire import Json, Manifest
 from support.golden import check_golden
 from support.pools import DIGEST, OTHER_DIGEST, SETTINGS, at_generation, fresh, settled

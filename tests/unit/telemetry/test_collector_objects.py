@@ -10,12 +10,12 @@ import yaml
 
 from paddock.api.inferencepool import EngineName, Otlp
 from paddock.facts import Apply, Children, Delete, PoolFacts, Wait
-from paddock.observe.raw import at, text
 from paddock.plan.changes import plan_changes
 from paddock.plan.pool import plan_pool
 from paddock.plan.telemetry.collector import exporter_of, port_of
 from paddock.plan.telemetry.collector_config import CONFIG, SCRAPED_ENGINES, TARGETS
 from paddock.plan.telemetry.engine_metrics import SCRAPED
+from paddock.raw import at, text
 from paddock.wire import Manifest
 from support.golden import check_golden
 from support.pools import SETTINGS, fresh, identity, live, ready_pod, settled

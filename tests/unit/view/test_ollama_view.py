@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from paddock.api.view import ViewModel, ViewPlan
-from paddock.observe.raw import items
 from paddock.puller.problems import PullError
 from paddock.puller.view import PARAMETERS, lay_view
+from paddock.raw import items
 from paddock.wire import Json
 
 HEX = "a" * 64

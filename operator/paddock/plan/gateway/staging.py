@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from paddock import names
 from paddock.plan.gateway.bootstrap import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering, version_of
+from paddock.raw import text
 from paddock.wire import Json, Manifest
 
 
@@ -73,15 +74,8 @@ def written_in(config_map: Manifest) -> Written | None:
     except (KeyError, TypeError, ValueError):
         return None
     version = version_of(str(data[BOOTSTRAP_FILE]), clusters, listener, routes)
-    ours = _annotation(config_map) == version
+    ours = text(config_map, "metadata", "annotations", names.CONFIG_ANNOTATION) == version
     return Written(version, clusters, listener, routes) if ours else None
-
-
-def _annotation(config_map: Manifest) -> Json:
-    value: Json = config_map
-    for step in ("metadata", "annotations", names.CONFIG_ANNOTATION):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
 
 
 def _resources(data: Mapping[str, Json], file: str) -> list[Mapping[str, Json]]:

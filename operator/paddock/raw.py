@@ -1,6 +1,6 @@
 """Typed reading of raw Kubernetes objects: absent or wrongly typed reads as nothing, never raises.
 
-Pure. The apiserver's answers are well-formed; this keeps the checker strict without casts.
+Pure, a leaf. The apiserver's answers are well-formed; this keeps the checker strict without casts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,12 @@ def at(value: Json, *path: str) -> Json:
             return None
         value = value.get(step)
     return value
+
+
+def mapping(value: Json, *path: str) -> Mapping[str, Json]:
+    """Return the mapping at a path, or an empty one."""
+    found = at(value, *path)
+    return found if isinstance(found, Mapping) else {}
 
 
 def text(value: Json, *path: str) -> str | None:
