@@ -12,7 +12,7 @@ from paddock.puller.gguf import MAGIC, GgufError, GgufHeader, read_header
 from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError
 from paddock.puller.safetensors import SafetensorsError, check_header
-from paddock.puller.store import Store
+from paddock.puller.store import Store, short_name
 from paddock.puller.web import Web
 
 TRIES = 3
@@ -129,16 +129,12 @@ def _mismatch(file: RemoteFile, found: str) -> PullError:
 
 
 def _key(file: RemoteFile) -> str:
-    return _short(file.digest or file.identity or file.url)
+    return short_name(file.digest or file.identity or file.url)
 
 
 def _version(file: RemoteFile, remote: Remote) -> str:
     """Name what is being fetched, so that only the same bytes are resumed."""
-    return _short(f"{_key(file)} {remote.size} {remote.etag}")
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return short_name(f"{_key(file)} {remote.size} {remote.etag}")
 
 
 def _discard(partial: Path) -> None:

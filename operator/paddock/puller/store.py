@@ -149,7 +149,7 @@ class Store:
         return self.has(digest)
 
     def _wanted(self, model: str) -> Path:
-        return self.partial / f"{_short(model)}{_WANTED}"
+        return self.partial / f"{short_name(model)}{_WANTED}"
 
     def remember(self, version: str, digest: str) -> None:
         """Note which blob a version of a source came to, so that nobody fetches it again."""
@@ -251,7 +251,7 @@ class Store:
 
     def _temporary(self, what: str) -> Path:
         """Return the path of a file that is about to be renamed; a kill may have left one."""
-        path = self.partial / f"{_short(what)}.new"
+        path = self.partial / f"{short_name(what)}.new"
         path.unlink(missing_ok=True)
         return path
 
@@ -276,7 +276,8 @@ class Store:
             os.close(handle)
 
 
-def _short(text: str) -> str:
+def short_name(text: str) -> str:
+    """Return what stands for a text in the names of files: 32 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
