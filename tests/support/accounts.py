@@ -1,7 +1,6 @@
 """The real operator as a process with the rights of an installed ServiceAccount, and no more."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 from paddock.api.localmodel import LocalModel
 from support.chart_site import Site
 from support.objects import result_text
+from support.ports import free_port
 
 ACCOUNT = "paddock-operator"
 DEADLINE = 60.0
@@ -66,11 +66,6 @@ class AccountOperator:
         file = self.folder / "account.kubeconfig"
         file.write_text(json.dumps(config))
         return file
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 class Story:

@@ -1,7 +1,6 @@
 """A real OpenTelemetry Collector on loopback, and what it passed on."""
 
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -17,15 +16,10 @@ import yaml
 
 from paddock.local.progress import Lines
 from support.collector_build import ensure_collector
+from support.ports import free_port
 
 DEADLINE = 60.0
 _POLL = 0.1
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)

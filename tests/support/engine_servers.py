@@ -6,7 +6,6 @@ The store lies at /store and the configuration at /config, as in a pod; only the
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from paddock.local import builds
 from paddock.local.images.recipes import LLAMA_CPP
 from paddock.local.progress import Lines
 from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
+from support.ports import free_port
 
 JAIL = Path(__file__).with_name("jail.py")
 START_SECONDS = 60.0
@@ -112,12 +112,6 @@ def _at(arguments: tuple[str, ...], port: int) -> tuple[str, ...]:
     return tuple(
         str(port) if each == old else each.replace(f":{old}", f":{port}") for each in arguments
     )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wait_until_healthy(served: Served, path: str, process: subprocess.Popen[bytes]) -> None:

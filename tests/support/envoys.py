@@ -24,7 +24,7 @@ from paddock.plan.gateway.staging import next_step
 from paddock.plan.gateway.xds import address
 from paddock.plan.gateway.xds import text as as_text
 from paddock.wire import Manifest
-from support.engine_servers import free_port
+from support.ports import free_port
 
 START_SECONDS = 20.0
 _POLL = 0.02

@@ -13,7 +13,7 @@ import httpx
 import yaml
 
 from paddock.local import debian
-from support.collector import free_port
+from support.ports import free_port
 
 DEADLINE = 40.0
 _POLL = 0.1

@@ -27,8 +27,9 @@ from paddock.local.install import build_install
 from paddock.plan.engines.llama_cpp import PROFILE
 from paddock.plan.engines.profile import PooledModel
 from paddock.puller.store import Store
-from support.engine_servers import free_port, serving
+from support.engine_servers import serving
 from support.plane import kubectl
+from support.ports import free_port
 from support.stores import add_tiny_model, pool_of
 
 NODE = "by-hand"

@@ -14,9 +14,9 @@ from paddock.plan.gateway.bootstrap import Place
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from paddock.wire import Json
 from support.answering import Answering, answering
-from support.engine_servers import free_port
 from support.envoys import Gateway, free_place, gateway
 from support.gateways import ALPHA
+from support.ports import free_port
 from support.stores import pool_of, renamed
 
 pytestmark = pytest.mark.contract

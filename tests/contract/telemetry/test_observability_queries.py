@@ -21,11 +21,12 @@ from paddock.plan.telemetry.engine_metrics import SCRAPED, UP
 from paddock.puller.store import Store
 from paddock.telemetry.catalog import Metric, MetricKind
 from paddock.telemetry.exposition import prometheus_name
-from support.collector import free_port, running
+from support.collector import running
 from support.engine_servers import serving
 from support.gate import Gate
 from support.loop_world import LoopWorld
 from support.observability import alerts, panels, rule_groups
+from support.ports import free_port
 from support.prometheus import prometheus, promtool
 from support.stores import add_tiny_model, pool_of
 

@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from support.collector import Received, attributes_of, collecting, free_port
+from support.collector import Received, attributes_of, collecting
 from support.loop_world import LoopWorld, Process
+from support.ports import free_port
 
 pytestmark = pytest.mark.contract
 CANARY = "canary-7f3a"

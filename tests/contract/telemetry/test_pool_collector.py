@@ -21,8 +21,9 @@ from paddock.plan.engines.llama_cpp import PROFILE
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.telemetry.collector_config import TARGETS, build_config, build_targets
 from paddock.puller.store import Store
-from support.collector import Received, free_port, points_of, running, sink, to_sink
+from support.collector import Received, points_of, running, sink, to_sink
 from support.engine_servers import serving
+from support.ports import free_port
 from support.stores import add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
