@@ -13,10 +13,7 @@ from paddock.local.control_plane import ControlPlane
 from paddock.local.progress import Lines
 from support.gate import Gate
 from support.loop_world import LoopWorld
-from support.plane import kubectl
-
-HAS_CONDITIONS = "jsonpath={.status.conditions}"
-"""Waited for first: to wait for a condition is an error while a CRD has none at all."""
+from support.plane import administrator, kubectl
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +23,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     try:
         plane.start()
         kubectl(plane, "apply", "-f", "-", stdin="---\n".join(render_crds().values()))
-        for state in (HAS_CONDITIONS, "condition=Established"):
-            kubectl(plane, "wait", f"--for={state}", "crd", "--all")
+        administrator(plane).await_crds()
         yield plane
     finally:
         plane.stop()

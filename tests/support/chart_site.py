@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from paddock.local import builds
 from paddock.local.control_plane import ControlPlane
-from paddock.local.processes import run
-from paddock.local.progress import Lines
 from support.charts import CHARTS, helm, setting
+from support.plane import administrator, kubectl
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +15,7 @@ class Site:
     namespace: str
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        binary = builds.ensure(["kubectl"], Lines())["kubectl"] / "kubectl"
-        return run([binary, "--kubeconfig", self.plane.kubeconfig, *arguments], stdin=stdin)
+        return kubectl(self.plane, *arguments, stdin=stdin)
 
     def helm(self, *arguments: str) -> str:
         """Run Helm in the namespace, as the administrator."""
@@ -30,10 +27,9 @@ class Site:
         )
 
     def wait_for_kinds(self) -> None:
-        """Wait until our kinds are served; a condition that is not there yet is no error here."""
-        crds = [f"crd/{plural}.paddock.dev" for plural in ("localmodels", "inferencepools")]
-        for state in ("jsonpath={.status.conditions}", "condition=Established"):
-            self.kubectl("wait", f"--for={state}", *crds)
+        """Wait until our kinds are served."""
+        plurals = "localmodels", "inferencepools"
+        administrator(self.plane).await_crds(*(f"crd/{plural}.paddock.dev" for plural in plurals))
 
     def names(self, kinds: str) -> set[str]:
         """Return the names of the namespace's objects of these kinds."""

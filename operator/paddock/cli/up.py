@@ -14,7 +14,7 @@ from paddock.local.choose import Machine, Place, choose, look
 from paddock.local.cluster import EmbeddedCluster
 from paddock.local.context import ContextCluster
 from paddock.local.kind import KindCluster
-from paddock.local.kubectl import Target
+from paddock.local.kubectl import Kubectl
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
 from paddock.local.sample_model import HUB_SAMPLE, Sample, choose_sample
@@ -127,7 +127,7 @@ def _kind(name: str, machine: Machine, report: Progress) -> KindCluster:
 
 
 def _serve(
-    cluster: Target,
+    cluster: Kubectl,
     installed: Installed,
     engines: tuple[EngineName, ...],
     source: str | None,
@@ -143,7 +143,7 @@ def _serve(
 
 
 def _serve_sample(
-    cluster: Target, name: str, source: str, engines: tuple[EngineName, ...], report: Progress
+    cluster: Kubectl, name: str, source: str, engines: tuple[EngineName, ...], report: Progress
 ) -> None:
     apply_sample(cluster, name, source, engines)
     wait_for_model(cluster, name, report)

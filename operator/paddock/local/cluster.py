@@ -27,12 +27,11 @@ from paddock.local.processes import (
 )
 from paddock.local.progress import Progress, Quiet
 from paddock.local.storage import USER, storage_manifests
-from paddock.wire import Manifest
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
-class EmbeddedCluster:
+class EmbeddedCluster(Kubectl):
     """One cluster of one node on this machine, by name."""
 
     def __init__(self, name: str, report: Progress | None = None) -> None:
@@ -42,7 +41,7 @@ class EmbeddedCluster:
             )
         self.name = name
         self.folder = state_folder(name)
-        self._report = report or Quiet()
+        super().__init__(("--kubeconfig", self.kubeconfig), report or Quiet(), own=False)
         self._helpers = self.folder / "helpers"
 
     @cached_property
@@ -111,18 +110,6 @@ class EmbeddedCluster:
                 others = [each / "forwarding" for each in _others(self.name)]
                 self._egress.down(others)
                 shutil.rmtree(self.folder)
-
-    def apply(self, manifests: Sequence[Manifest]) -> None:
-        """Apply manifests as the administrator."""
-        self._kubectl.apply(manifests)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl as the administrator and return its output."""
-        return self._kubectl.kubectl(*arguments, stdin=stdin)
-
-    @property
-    def _kubectl(self) -> Kubectl:
-        return Kubectl(("--kubeconfig", self.kubeconfig), self._report, own=False)
 
     @cached_property
     def _index(self) -> int:

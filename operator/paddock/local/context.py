@@ -4,7 +4,6 @@ Only what `up` put there is taken out by `down`; claims with kept weights are no
 """
 
 import json
-from collections.abc import Sequence
 
 from paddock import kinds, names
 from paddock.facts import Kind
@@ -12,19 +11,18 @@ from paddock.local.install import NAME, NAMESPACE
 from paddock.local.kubectl import Kubectl
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
-from paddock.wire import Manifest
 
 TRIAL = "paddock-up"
 """The value of the managed-by label on all that `up` applies for a try."""
 _PATIENCE = "--timeout=120s"
 
 
-class ContextCluster:
+class ContextCluster(Kubectl):
     """Somebody's cluster; the same verbs as the embedded one."""
 
     def __init__(self, context: str, report: Progress) -> None:
         self.context = context
-        self._kubectl = Kubectl(("--context", context), report, own=True)
+        super().__init__(("--context", context), report, own=True)
 
     def up(self) -> None:
         """Fail with a sentence unless the cluster answers and lets us install."""
@@ -90,14 +88,6 @@ class ContextCluster:
                 metadata = item["metadata"]
                 found.append(f"{item['kind']} {metadata['namespace']}/{metadata['name']}")
         return found
-
-    def apply(self, manifests: Sequence[Manifest]) -> None:
-        """Apply manifests as the administrator."""
-        self._kubectl.apply(manifests)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl in this context and return its output."""
-        return self._kubectl.kubectl(*arguments, stdin=stdin)
 
 
 def full_name(kind: Kind) -> str:

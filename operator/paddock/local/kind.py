@@ -5,24 +5,23 @@ Written from kind's manual and not yet run: the machines Paddock is developed on
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from paddock.local.folders import state_folder
 from paddock.local.kubectl import Kubectl
 from paddock.local.processes import run
 from paddock.local.progress import Progress, Quiet
-from paddock.wire import Manifest
 
 
-class KindCluster:
+class KindCluster(Kubectl):
     """One cluster of kind, by name; the same verbs as the embedded one."""
 
     def __init__(self, name: str, engine: str, report: Progress | None = None) -> None:
         self.name = name
         self.folder = state_folder(f"kind-{name}")
         self._engine = engine
-        self._report = report or Quiet()
+        super().__init__(("--kubeconfig", self.kubeconfig), report or Quiet(), own=True)
 
     @staticmethod
     def exists(name: str) -> bool:
@@ -54,18 +53,6 @@ class KindCluster:
         file = clone / "images/operator/Dockerfile"
         run([self._engine, "build", "-q", "-f", file, "-t", image, clone])
         self._kind("load", "docker-image", image, "--name", self.name)
-
-    def apply(self, manifests: Sequence[Manifest]) -> None:
-        """Apply manifests as the administrator."""
-        self._kubectl.apply(manifests)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl as the administrator and return its output."""
-        return self._kubectl.kubectl(*arguments, stdin=stdin)
-
-    @property
-    def _kubectl(self) -> Kubectl:
-        return Kubectl(("--kubeconfig", self.kubeconfig), self._report, own=True)
 
     def _target(self) -> tuple[str, ...]:
         return ("--name", self.name, "--kubeconfig", str(self.kubeconfig))

@@ -1,10 +1,9 @@
-"""kubectl against one cluster: the machine's own program, or ours, built once."""
+"""kubectl as a cluster's administrator: the machine's own program, or ours, built once."""
 
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from paddock.local import builds
 from paddock.local.processes import run
@@ -12,26 +11,13 @@ from paddock.local.progress import Progress
 from paddock.wire import Manifest
 
 
-class Target(Protocol):
-    """A cluster that things are installed into, wherever it runs."""
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl as the administrator and return its output."""
-        ...
-
-    def apply(self, manifests: Sequence[Manifest]) -> None:
-        """Apply manifests as the administrator."""
-        ...
-
-
 class Kubectl:
-    """The program with the options that name its cluster."""
+    """What its administrator does to a cluster, wherever it runs; clusters are ones of these."""
 
     def __init__(self, options: Sequence[str | Path], report: Progress, *, own: bool) -> None:
-        """Take ours, or with `own` the machine's where it has one."""
-        self._options = options
+        """Take the options that name the cluster; `own` is to use the machine's program first."""
+        self._options, self._own = options, own
         self._report = report
-        self._own = own
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl and return its output."""
@@ -46,3 +32,11 @@ class Kubectl:
             "apply", "--server-side", "--force-conflicts", "--field-manager=paddock-up", "-f", "-",
             stdin=body,
         )  # fmt: skip
+
+    def await_crds(self, *crds: str) -> None:
+        """Wait until the apiserver serves these CRDs, as `crd/NAME`; all without any.
+
+        Any condition is awaited first: to wait for one while there are none is an error.
+        """
+        for state in ("jsonpath={.status.conditions}", "condition=Established"):
+            self.kubectl("wait", f"--for={state}", *(crds or ("crd", "--all")))

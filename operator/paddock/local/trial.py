@@ -25,7 +25,7 @@ from paddock.local.images.recipes import (
     operator_image,
 )
 from paddock.local.install import NAME, NAMESPACE, build_install
-from paddock.local.kubectl import Target
+from paddock.local.kubectl import Kubectl
 from paddock.local.problems import LocalError
 from paddock.local.progress import Progress
 from paddock.local.sample_model import Sample
@@ -33,7 +33,6 @@ from paddock.wire import Json, Manifest
 
 SAMPLE_PORT = 18000
 POOL_NAMES = {EngineName.LLAMA_CPP: "llama-cpp", EngineName.OLLAMA: "ollama"}
-_HAS_CONDITIONS = "jsonpath={.status.conditions}"
 """Waited for first: to wait for a condition is an error while a CRD has none at all."""
 _WAIT_SECONDS = 900
 _POLL = 0.5
@@ -64,13 +63,11 @@ def assembled(
     return Installed(operator.name, tuple(arguments))
 
 
-def install_operator(cluster: Target, installed: Installed, report: Progress) -> None:
+def install_operator(cluster: Kubectl, installed: Installed, report: Progress) -> None:
     """Apply the CRDs and the operator, and wait until it is ready."""
     crds = (build_local_model_crd(), build_inference_pool_crd())
     cluster.apply(crds)
-    listed = [f"crd/{full_name(kind)}" for kind in kinds.OWN]
-    for state in (_HAS_CONDITIONS, "condition=Established"):
-        cluster.kubectl("wait", f"--for={state}", *listed)
+    cluster.await_crds(*(f"crd/{full_name(kind)}" for kind in kinds.OWN))
     own = ("--operator-image", installed.image, "--operator-namespace", NAMESPACE)
     cluster.apply(build_install(installed.image, (*own, *installed.arguments)))
     report.step("operator", "starting")
@@ -101,7 +98,7 @@ def serve_sample(cluster: EmbeddedCluster, sample: Sample) -> str:
     return f"http://{cluster.addresses.host}:{SAMPLE_PORT}/{sample.file.name}"
 
 
-def apply_sample(cluster: Target, name: str, source: str, engines: Sequence[EngineName]) -> None:
+def apply_sample(cluster: Kubectl, name: str, source: str, engines: Sequence[EngineName]) -> None:
     """Apply the model and one pool per engine, as a user would."""
     manifests: list[Manifest] = [
         {
@@ -127,7 +124,7 @@ def _metadata(name: str) -> dict[str, Json]:
     return {"name": name, "namespace": "default", "labels": {names.MANAGED_BY_LABEL: TRIAL}}
 
 
-def wait_for_model(cluster: Target, name: str, report: Progress) -> None:
+def wait_for_model(cluster: Kubectl, name: str, report: Progress) -> None:
     """Show the pull until the model is Ready; a stalled model is an error with its own words."""
     said = ""
     for model in _polled(cluster, "localmodel", name):
@@ -145,7 +142,7 @@ def wait_for_model(cluster: Target, name: str, report: Progress) -> None:
             said = words
 
 
-def wait_for_pool(cluster: Target, engine: EngineName, report: Progress) -> None:
+def wait_for_pool(cluster: Kubectl, engine: EngineName, report: Progress) -> None:
     """Show the pool's condition until it is Ready."""
     name, said = POOL_NAMES[engine], ""
     for pool in _polled(cluster, "inferencepool", name):
@@ -160,13 +157,13 @@ def wait_for_pool(cluster: Target, engine: EngineName, report: Progress) -> None
             said = words
 
 
-def gateway_address(cluster: Target) -> str:
+def gateway_address(cluster: Kubectl) -> str:
     """Return the address of the gateway that serves the sample, inside the cluster."""
     where = ("service", names.GATEWAY, "-o", "jsonpath={.spec.clusterIP}")
     return cluster.kubectl("-n", "default", "get", *where)
 
 
-def _polled(cluster: Target, kind: str, name: str) -> Iterator[Manifest]:
+def _polled(cluster: Kubectl, kind: str, name: str) -> Iterator[Manifest]:
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
         yield json.loads(cluster.kubectl("-n", "default", "get", kind, name, "-o", "json"))
