@@ -60,6 +60,10 @@ GATEWAY_CONFIG_PATH = "/etc/paddock"
 KEYS = "paddock-keys"
 """A namespace's API keys: a Secret with what signs them, a ConfigMap with what is public."""
 KEYS_COMPONENT = "keys"
+GATEWAY_COLLECTOR = "paddock-gateway-collector"
+"""The Collector of a gateway's own signals: Deployment, Service, ConfigMap, NetworkPolicy."""
+GATEWAY_COLLECTOR_COMPONENT = "gateway-collector"
+OTLP_PORT = 4317
 CONFIG_ANNOTATION = f"{GROUP}/config"
 NUDGE_ANNOTATION = f"{GROUP}/refresh"
 

@@ -32,14 +32,14 @@ class Known(Protocol):
 def index_of(kind: Kind, manifest: Manifest) -> Iterator[str]:
     """Yield what an object is found by: a pool by its models' names, a model by its claim's.
 
-    A gateway's pods are found by their component.
+    The pods of a gateway and of its Collector are found by their component.
     """
     if kind == kinds.INFERENCE_POOLS:
         yield from _model_names(manifest)
     elif kind == kinds.LOCAL_MODELS:
         yield claim_of_manifest(manifest)
     elif kind == kinds.PODS and _is_gateways(manifest):
-        yield names.GATEWAY_COMPONENT
+        yield text(manifest, "metadata", "labels", names.COMPONENT_LABEL) or ""
 
 
 def claim_of_manifest(model: Manifest) -> str:
@@ -125,7 +125,11 @@ def _gateway(namespace: str) -> Key:
 def _is_gateways(child: Manifest) -> bool:
     """Tell whether it is of a gateway: a child, or the keys that its users are told by."""
     component = text(child, "metadata", "labels", names.COMPONENT_LABEL)
-    return component in (names.GATEWAY_COMPONENT, names.KEYS_COMPONENT)
+    return component in (
+        names.GATEWAY_COMPONENT,
+        names.GATEWAY_COLLECTOR_COMPONENT,
+        names.KEYS_COMPONENT,
+    )
 
 
 def _owners(child: Manifest, namespace: str, known: Known) -> Iterator[Key]:

@@ -9,6 +9,7 @@ from paddock.kinds import BY_KIND
 from paddock.kube.real import RealCluster
 from paddock.plan.changes import plan_changes
 from paddock.plan.claim import build_claim
+from paddock.plan.gateway.collector import build_gateway_collector
 from paddock.plan.pool import plan_pool
 from paddock.plan.pull_job import build_pull_job
 from paddock.settings import Settings
@@ -40,15 +41,16 @@ def wanted_objects(namespace: str) -> list[Manifest]:
         build_pull_job(subject, Settings(), claim="c", locked_digest=None, max_bytes=None),
     ]
     for engine, models in (("LlamaCpp", ["a", "b"]), ("Ollama", ["a"]), ("VLLM", ["a"])):
-        asked = {} if engine == "Ollama" else {"telemetry": TELEMETRY}
         listed = [{"name": name} for name in models]
-        serving = pool(engine, listed, replicas=2, hardware=HARDWARE, **asked)
+        serving = pool(engine, listed, replicas=2, hardware=HARDWARE, telemetry=TELEMETRY)
         facts = PoolFacts(
             pool=serving, now=NOW, models={name: model(name, ready=True) for name in models}
         )
         plan = plan_pool(facts, Settings())
         assert plan.refused == ()
         found += [renamed(each, engine.lower()) for each in plan.wanted]
+    asking = pool("LlamaCpp", [{"name": "a"}], telemetry=TELEMETRY)
+    found += build_gateway_collector(namespace, [asking], Settings())
     return [placed(each, namespace) for each in found]
 
 

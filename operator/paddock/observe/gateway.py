@@ -54,8 +54,11 @@ async def observe_gateway(
 
 
 def _children(namespace: str, cache: Cache) -> Mapping[tuple[str, str], Manifest]:
-    found = {(kind.kind, names.GATEWAY): cache.get(kind, namespace, names.GATEWAY)
-             for kind in _KINDS}  # fmt: skip
+    found = {
+        (kind.kind, name): cache.get(kind, namespace, name)
+        for kind in _KINDS
+        for name in (names.GATEWAY, names.GATEWAY_COLLECTOR)
+    }
     return {key: manifest for key, manifest in found.items() if manifest is not None}
 
 

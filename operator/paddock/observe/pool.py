@@ -18,6 +18,7 @@ from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
 from paddock.observe.warnings import Warnings
 from paddock.plan.deployment import COMPONENT
+from paddock.plan.telemetry.collector_config import SCRAPED_ENGINES
 from paddock.raw import text
 from paddock.wire import Manifest
 
@@ -47,7 +48,7 @@ async def observe_pool(
     manifests = {(str(child["kind"]), text(child, "metadata", "name") or ""): child
                  for child in children}  # fmt: skip
     pods = _pods(children, COMPONENT)
-    collectors = _pods(children, names.COLLECTOR)
+    collectors = _collectors(pool, children, cache)
     models = {model.metadata.name: model for model in _models(cache, pool)}
     deployment = manifests.get(("Deployment", names.pool_child_name(metadata.name)))
     strangers = _same_names(cache, pool)
@@ -80,6 +81,16 @@ def _pods(children: Iterable[Manifest], component: str) -> tuple[PodFact, ...]:
         if child["kind"] == "Pod"
         and text(child, "metadata", "labels", names.COMPONENT_LABEL) == component
     )
+
+
+def _collectors(
+    pool: InferencePool, children: Iterable[Manifest], cache: Cache
+) -> tuple[PodFact, ...]:
+    """Return the pods that bring the pool's metrics: its own, or else the gateway's."""
+    if pool.spec.engine.name in SCRAPED_ENGINES:
+        return _pods(children, names.COLLECTOR)
+    component = names.GATEWAY_COLLECTOR_COMPONENT
+    return tuple(map(pod_fact, cache.indexed(kinds.PODS, pool.metadata.namespace, component)))
 
 
 async def _passing(

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool
 from paddock.plan.engines.overrides import refuse_overrides
 from paddock.plan.engines.profile import PooledModel, Profile, Refusal
-from paddock.plan.telemetry.collector_config import SCRAPED_ENGINES
 
 
 def refuse_pool(
@@ -21,7 +20,6 @@ def refuse_pool(
         *_names(pool),
         *_hardware(pool, profile),
         *_formats(profile, models),
-        *_telemetry(pool),
     )
 
 
@@ -47,13 +45,6 @@ def _hardware(pool: InferencePool, profile: Profile) -> Iterator[Refusal]:
     if hardware.resource_name is not None and not gpus:
         path = "spec.hardware.resourceName"
         yield Refusal(path, "It has no effect without GPUs; set hardware.gpus.")
-
-
-def _telemetry(pool: InferencePool) -> Iterator[Refusal]:
-    engine = pool.spec.engine.name
-    if pool.spec.telemetry is not None and engine not in SCRAPED_ENGINES:
-        sentence = f"{engine} has no metrics to collect; the operator's own say what it has loaded."
-        yield Refusal("spec.telemetry", sentence)
 
 
 def _formats(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:

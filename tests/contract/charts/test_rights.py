@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.contract
 SOURCE = "https://models.example.com/tiny.gguf"
 OTHER = "https://models.example.com/other.gguf"
 TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
+COLLECTORS = ("chat-collector", names.GATEWAY_COLLECTOR)
 
 
 @pytest.fixture(params=[True, False], ids=["cluster-wide", "namespaced"])
@@ -52,12 +54,13 @@ def tell_everything(story: Story) -> None:
     for kind in ("pdb", "configmap"):
         story.operator.until(f"no {kind}", lambda kind=kind: story.get(kind, "chat") is None)
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", telemetry=TELEMETRY))
-    story.operator.until("a Collector", lambda: story.get("networkpolicy", "chat-collector"))
+    for collector in COLLECTORS:
+        story.operator.until("a Collector", lambda name=collector: story.get("networkpolicy", name))
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", scaling={"min": 1}))
-    for kind in ("deployment", "configmap", "networkpolicy"):
+    for kind, collector in product(("deployment", "configmap", "networkpolicy"), COLLECTORS):
         story.operator.until(
             f"no Collector's {kind}",
-            lambda kind=kind: story.get(kind, "chat-collector") is None,
+            lambda kind=kind, name=collector: story.get(kind, name) is None,
         )
     scaled = ("scale", "deployment/chat", "--replicas=0")
     story.site.kubectl("-n", story.site.namespace, *scaled)

@@ -108,14 +108,10 @@ def test_strangers_deployment_is_not_pruned() -> None:
     assert plan_changes(wanted, children, prune=["Deployment"]).changes == ()
 
 
-def test_ollama_is_refused_by_name() -> None:
-    plan = plan_pool(fresh(EngineName.OLLAMA, telemetry=TELEMETRY), SETTINGS)
-    assert [(each.path, each.message) for each in plan.refused] == [
-        (
-            "spec.telemetry",
-            "Ollama has no metrics to collect; the operator's own say what it has loaded.",
-        )
-    ]
+def test_ollama_has_no_metrics_of_its_own_to_collect() -> None:
+    facts = fresh(EngineName.OLLAMA, telemetry=TELEMETRY)
+    assert plan_pool(facts, SETTINGS).refused == ()
+    assert collectors(facts) == {}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,12 @@ from pathlib import Path
 
 from paddock.api.inferencepool import EngineName
 from paddock.plan.telemetry.engine_metrics import SCRAPED, UP, EngineMetric
+from paddock.plan.telemetry.request_metrics import (
+    LOST,
+    REQUEST_METRICS,
+    UPTIME,
+    RequestMetric,
+)
 from paddock.telemetry import catalog
 from paddock.telemetry.exposition import prometheus_name
 
@@ -12,10 +18,8 @@ PAGE = Path(__file__).resolve().parents[3] / "operator" / "docs" / "telemetry.md
 
 
 def rows_of(page: str) -> set[tuple[str, ...]]:
-    lines = re.findall(r"^\| `paddock\.(.*)\|$", page, re.MULTILINE)
-    return {
-        tuple(cell.strip().strip("`") for cell in f"paddock.{line}".split("|")) for line in lines
-    }
+    lines = re.findall(r"^\| `((?:paddock|gen_ai)\..*)\|$", page, re.MULTILINE)
+    return {tuple(cell.strip().strip("`") for cell in line.split("|")) for line in lines}
 
 
 def row_of(metric: catalog.Metric) -> tuple[str, ...]:
@@ -37,6 +41,15 @@ def engine_row(metric: EngineMetric) -> tuple[str, ...]:
     return (metric.name, name, metric.kind, metric.unit, *own, metric.meaning)
 
 
+def request_row(metric: RequestMetric) -> tuple[str, ...]:
+    name = prometheus_name(
+        catalog.Metric(metric.name, catalog.MetricKind(metric.kind), metric.unit, metric.meaning)
+    )
+    return (metric.name, name, metric.kind, metric.unit, metric.label or "-", metric.meaning)
+
+
 def test_tables_are_the_catalog() -> None:
     rows = {row_of(metric) for metric in catalog.OPERATOR}
-    assert rows_of(PAGE.read_text()) == rows | {engine_row(metric) for metric in (*SCRAPED, UP)}
+    rows |= {engine_row(metric) for metric in (*SCRAPED, UP)}
+    rows |= {request_row(metric) for metric in (*REQUEST_METRICS, LOST[0], UPTIME)}
+    assert rows_of(PAGE.read_text()) == rows

@@ -7,6 +7,7 @@ force, the pools that have pods and what passes to them, and nothing that change
 from dataclasses import dataclass
 
 from paddock import names
+from paddock.plan.gateway.signals import FLUSH_SECONDS, collector_cluster, sink
 from paddock.plan.gateway.xds import address, from_file, http_filter, typed
 from paddock.wire import Json
 
@@ -30,8 +31,11 @@ class Place:
     admin_port: int = names.GATEWAY_ADMIN_PORT
 
 
-def bootstrap(namespace: str, place: Place) -> dict[str, Json]:
-    """Return the bootstrap, which names files and holds nothing that changes."""
+def bootstrap(namespace: str, place: Place, collector: str | None = None) -> dict[str, Json]:
+    """Return the bootstrap: which files to read, and which host takes signals, where one does."""
+    sinks: dict[str, Json] = {
+        "stats_sinks": [sink()], "stats_flush_interval": f"{FLUSH_SECONDS}s",
+    } if collector else {}  # fmt: skip
     return {
         "node": {"id": names.GATEWAY, "cluster": namespace},
         "admin": {"address": address(place.admin_port, _LOOPBACK)},
@@ -41,10 +45,14 @@ def bootstrap(namespace: str, place: Place) -> dict[str, Json]:
         },
         "static_resources": {
             "listeners": [_status_listener(place.status_port)],
-            "clusters": [_admin_cluster(place.admin_port)],
+            "clusters": [
+                _admin_cluster(place.admin_port),
+                *([collector_cluster(collector)] if collector else ()),
+            ],
         },
         "overload_manager": _overload(),
         "stats_config": {"stats_tags": []},
+        **sinks,
     }
 
 

@@ -3,12 +3,13 @@
 Nothing here names a pod: with the operator gone, pods come and go all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.plan.gateway.affinity import affinity_of_cluster
 from paddock.plan.gateway.catalog import limits_of
+from paddock.plan.gateway.signals import served_from
 from paddock.plan.gateway.xds import address, typed
 from paddock.wire import Json
 
@@ -29,11 +30,22 @@ def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
     """Return the cluster of a pool's ready pods, by its headless Service."""
     service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
     most = limits_of(pool).in_flight or _MANY
-    cluster = _dns_cluster(pool_cluster_name(pool), service, names.ENGINE_PORT, most)
+    metadata = served_from(pool.metadata.name, pool.spec.engine.name.value)
+    name = pool_cluster_name(pool)
+    cluster = _dns_cluster(name, service, names.ENGINE_PORT, most=most, metadata=metadata)
     return {**cluster, **affinity_of_cluster(pool)}
 
 
-def _dns_cluster(name: str, host: str, port: int, most: int = _MANY) -> dict[str, Json]:
+def _dns_cluster(
+    name: str,
+    host: str,
+    port: int,
+    *,
+    most: int = _MANY,
+    metadata: Mapping[str, Json] | None = None,
+) -> dict[str, Json]:
+    endpoint: dict[str, Json] = {"endpoint": {"address": address(port, host)}}
+    told: dict[str, Json] = {"metadata": metadata} if metadata is not None else {}
     return typed(
         "config.cluster.v3.Cluster",
         name=name,
@@ -49,8 +61,9 @@ def _dns_cluster(name: str, host: str, port: int, most: int = _MANY) -> dict[str
         lb_policy="LEAST_REQUEST",
         load_assignment={
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port, host)}}]}],
+            "endpoints": [{"lb_endpoints": [{**endpoint, **told}]}],
         },
+        **told,
         circuit_breakers={"thresholds": [_limits(most)]},
         outlier_detection=_ejection(),
         typed_extension_protocol_options={_TRANSPORT: _http()},

@@ -16,6 +16,10 @@ from paddock.wire import Json, Manifest
 
 _CONCURRENCY = "2"
 _MEMORY_LIMIT = "512Mi"
+_RESOURCE = (
+    f"service.name={names.GATEWAY},service.instance.id=$(POD),k8s.namespace.name={{namespace}}"
+)
+"""What the signals of one Envoy say of where they come from."""
 _DRAIN_SECONDS, _GRACE_SECONDS = 10, 30
 
 
@@ -24,7 +28,7 @@ def build_gateway_deployment(
 ) -> Manifest:
     """Build the Deployment."""
     namespace = str(metadata["namespace"])
-    pod = _pod(image)
+    pod = _pod(namespace, image)
     revision = names.short_hash(json.dumps([pod, rendering.bootstrap], sort_keys=True))
     return {
         "apiVersion": "apps/v1",
@@ -49,13 +53,13 @@ def build_gateway_deployment(
     }
 
 
-def _pod(image: str) -> dict[str, Json]:
+def _pod(namespace: str, image: str) -> dict[str, Json]:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": pod_security_context(),
-        "containers": [_container(image)],
+        "containers": [_container(namespace, image)],
         "volumes": [{"name": "config", "configMap": {"name": names.GATEWAY}}],
         "topologySpreadConstraints": [
             {
@@ -68,7 +72,7 @@ def _pod(image: str) -> dict[str, Json]:
     }
 
 
-def _container(image: str) -> Json:
+def _container(namespace: str, image: str) -> Json:
     ready: dict[str, Json] = {
         "httpGet": {"path": READY_PATH, "port": names.GATEWAY_PORT},
         "timeoutSeconds": 3,
@@ -82,6 +86,10 @@ def _container(image: str) -> Json:
         "image": image,
         "args": ["-c", f"{names.GATEWAY_CONFIG_PATH}/{BOOTSTRAP_FILE}", "--disable-hot-restart",
                  "--concurrency", _CONCURRENCY, "-l", "warning"],
+        "env": [
+            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": _RESOURCE.format(namespace=namespace)},
+        ],
         "ports": [
             {"name": "http", "containerPort": names.GATEWAY_PORT},
             {"name": "status", "containerPort": names.GATEWAY_STATUS_PORT},

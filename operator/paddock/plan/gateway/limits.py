@@ -5,7 +5,7 @@ route table, so that a new limit ends no connection; each Envoy has its own.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from paddock.api.base import seconds_of
 from paddock.plan.gateway.catalog import Offer, Served
@@ -46,13 +46,12 @@ def requests_per_minute(served: Served) -> int | None:
     return _least(offer.limits.requests_per_minute for offer in served.offers)
 
 
-def counted(served: Served) -> dict[str, Json]:
-    """Return the metadata by which a route's requests are counted; none where they are not."""
+def counted(served: Served) -> Mapping[str, Json]:
+    """Return what a route's metadata says for its requests to be counted; nothing where not."""
     most = requests_per_minute(served)
     if most is None:
         return {}
-    said: Json = {_counted_by(served): served.name, _AGAIN: str(math.ceil(_MINUTE / most))}
-    return {"metadata": {"filter_metadata": {METADATA: said}}}
+    return {_counted_by(served): served.name, _AGAIN: str(math.ceil(_MINUTE / most))}
 
 
 def count_requests() -> Json:

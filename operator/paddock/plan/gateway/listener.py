@@ -12,7 +12,9 @@ from paddock.plan.gateway.affinity import conversation_filter
 from paddock.plan.gateway.limits import BODY_BYTES, count_requests
 from paddock.plan.gateway.replies import local_replies
 from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS, READY_PATH
+from paddock.plan.gateway.signals import access_logs, tracing
 from paddock.plan.gateway.tokens import Access, verified_tokens
+from paddock.plan.gateway.usage import read_usage
 from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
 from paddock.wire import Json
 
@@ -24,7 +26,11 @@ _STREAMS, _STREAM_WINDOW, _CONNECTION_WINDOW = 100, 256 * 1024, 1024 * 1024
 
 
 def listener(
-    routes: Json, access: Access | None = None, port: int = names.GATEWAY_PORT
+    routes: Json,
+    access: Access | None = None,
+    port: int = names.GATEWAY_PORT,
+    *,
+    measured: bool = False,
 ) -> dict[str, Json]:
     """Return the listener; `routes` is either a source of the table or the table itself."""
     return typed(
@@ -37,7 +43,7 @@ def listener(
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(routes, access),
+                        "typed_config": _connection_manager(routes, access, measured=measured),
                     }
                 ]
             }
@@ -45,7 +51,8 @@ def listener(
     )
 
 
-def _connection_manager(routes: Json, access: Access | None) -> Json:
+def _connection_manager(routes: Json, access: Access | None, *, measured: bool) -> Json:
+    told: dict[str, Json] = {"access_log": access_logs(), "tracing": tracing()} if measured else {}
     return typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         **(routes if isinstance(routes, dict) else {}),
@@ -70,11 +77,12 @@ def _connection_manager(routes: Json, access: Access | None) -> Json:
             "initial_connection_window_size": _CONNECTION_WINDOW,
         },
         local_reply_config=local_replies(),
-        http_filters=_filters(access),
+        http_filters=_filters(access, measured=measured),
+        **told,
     )
 
 
-def _filters(access: Access | None) -> Sequence[Json]:
+def _filters(access: Access | None, *, measured: bool) -> Sequence[Json]:
     return [
         _listed_paths_only(),
         *(verified_tokens(access, READY_PATH) if access is not None else ()),
@@ -83,6 +91,7 @@ def _filters(access: Access | None) -> Sequence[Json]:
         _read_model(),
         conversation_filter(),
         count_requests(),
+        *([read_usage()] if measured else ()),
         http_filter("router", "router.v3.Router"),
     ]
 

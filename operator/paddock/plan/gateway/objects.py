@@ -29,12 +29,17 @@ def gateway_selector() -> dict[str, Json]:
     }
 
 
-def gateway_metadata(namespace: str, pools: Sequence[InferencePool]) -> dict[str, Json]:
+def gateway_metadata(
+    namespace: str,
+    pools: Sequence[InferencePool],
+    name: str = names.GATEWAY,
+    component: str = names.GATEWAY_COMPONENT,
+) -> dict[str, Json]:
     """Return the metadata of one child, owned by every pool that stays."""
     return {
-        "name": names.GATEWAY,
+        "name": name,
         "namespace": namespace,
-        "labels": gateway_labels(namespace),
+        "labels": {**gateway_labels(namespace), names.COMPONENT_LABEL: component},
         "ownerReferences": [
             {
                 "apiVersion": kinds.INFERENCE_POOLS.api_version,

@@ -22,6 +22,7 @@ from paddock.facts import (
 from paddock.plan.changes import plan_changes
 from paddock.plan.gateway.catalog import served_by
 from paddock.plan.gateway.clusters import pool_cluster_name
+from paddock.plan.gateway.collector import build_gateway_collector
 from paddock.plan.gateway.deployment import build_gateway_deployment
 from paddock.plan.gateway.objects import (
     build_gateway_config_map,
@@ -34,6 +35,9 @@ from paddock.plan.gateway.staging import next_step
 from paddock.settings import Settings
 from paddock.wire import Manifest
 
+PRUNED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy"})
+"""Kinds of which a gateway has one more while a pool asks for telemetry; its Service, which the
+operator may not delete, stays without an endpoint until the last pool goes."""
 _NUDGE_SECONDS = 5
 
 
@@ -94,8 +98,9 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
         build_gateway_config_map(metadata, step),
         *wanted,
         build_gateway_deployment(metadata, rendering, settings.images.gateway),
+        *build_gateway_collector(facts.namespace, pools, settings),
     )
-    planned = plan_changes(wanted, facts.children)
+    planned = plan_changes(wanted, facts.children, prune=PRUNED)
     want = wanted_report(facts, step)
     behind = [pod for pod in ready if said[pod.uid].versions != want.versions]
     in_force = bool(ready) and not behind

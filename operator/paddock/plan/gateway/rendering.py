@@ -88,9 +88,11 @@ def render(
             "config_source": from_file(place.folder, ROUTES_FILE),
         }
     }
-    dynamic = listener(source, access, place.port)
-    start = bootstrap(namespace, place)
-    static = listener({"route_config": _bare(table)}, access, place.port)
+    measured = any(pool.spec.telemetry is not None for pool in alive)
+    collector = f"{names.GATEWAY_COLLECTOR}.{namespace}.svc.{around.domain}." if measured else None
+    dynamic = listener(source, access, place.port, measured=measured)
+    start = bootstrap(namespace, place, collector)
+    static = listener({"route_config": _bare(table)}, access, place.port, measured=measured)
     return Rendering(
         version=version_of(text(start), clusters, dynamic, table),
         bootstrap=text(start),

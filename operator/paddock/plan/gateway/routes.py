@@ -24,6 +24,7 @@ from paddock.plan.gateway.guards import (
     with_key,
 )
 from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
+from paddock.plan.gateway.signals import about
 from paddock.plan.gateway.ways import ways_of
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
@@ -140,7 +141,7 @@ def _model_routes(served: Served, guards: Sequence[Json]) -> Iterator[Json]:
         yield _answer(_larger(_when(_named({"prefix": "/"}, served), guards), most), _TOO_LARGE, "")
     for paths, offers in groups.values():
         forward = _forward(_when(_named(_any_of(paths), served), guards), offers)
-        yield {**forward, **counted(served)}
+        yield {**forward, "metadata": _told(served, offers[0])}
     otherwise = _when(_named({"prefix": "/"}, served), guards)
     yield _answer(otherwise, _NOT_FOUND, _elsewhere(served))
 
@@ -153,6 +154,12 @@ def _elsewhere(served: Served) -> str:
         for offer in served.offers
     ]
     return f"The model {served.name} has no such route; it is served by {'; '.join(told)}."
+
+
+def _told(served: Served, first: Offer) -> Json:
+    pool = first.pool
+    engine = pool.spec.engine.name.value
+    return about(served.name, pool.metadata.name, engine, counted(served))
 
 
 def _larger(match: dict[str, Json], most: int) -> dict[str, Json]:

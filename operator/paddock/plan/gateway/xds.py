@@ -21,6 +21,11 @@ def http_filter(name: str, kind: str, /, **fields: Json) -> dict[str, Json]:
     return {"name": name, "typed_config": config}
 
 
+def from_metadata(namespace: str, key: str) -> dict[str, Json]:
+    """Return where a value of a request's metadata is found."""
+    return {"filter": namespace, "path": [{"key": key}]}
+
+
 def discovery(version: str, resources: Sequence[Mapping[str, Json]]) -> Json:
     """Return what a file of resources holds."""
     return {"version_info": version, "resources": list(resources)}

@@ -15,6 +15,7 @@ from paddock.plan.pod import container_security_context, pod_security_context
 from paddock.plan.telemetry.collector_config import (
     CONFIG,
     FOLDER,
+    SCRAPED_ENGINES,
     TARGETS,
     build_config,
     build_targets,
@@ -32,16 +33,16 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 def build_collector(
     facts: PoolFacts, models: tuple[PooledModel, ...], settings: Settings
 ) -> tuple[Manifest, ...]:
-    """Return the Collector's objects, where the pool asks for one."""
+    """Return the Collector's objects, where the pool asks for one and its engine has metrics."""
     pool = facts.pool
-    if pool.spec.telemetry is None:
+    if pool.spec.telemetry is None or pool.spec.engine.name not in SCRAPED_ENGINES:
         return ()
     otlp = pool.spec.telemetry.otlp
     config = build_config(exporter_of(otlp), own_port=names.COLLECTOR_PORT)
     files: dict[str, Json] = {CONFIG: config, TARGETS: build_targets(pool, models, facts.pods)}
     return (
         _object(pool, "v1", "ConfigMap", {"data": files}),
-        _object(pool, "apps/v1", "Deployment", {"spec": _deployment(pool, config, settings)}),
+        _object(pool, "apps/v1", "Deployment", {"spec": _deployment_spec(pool, config, settings)}),
         _object(
             pool,
             "networking.k8s.io/v1",
@@ -51,7 +52,7 @@ def build_collector(
     )
 
 
-def exporter_of(otlp: Otlp) -> Json:
+def exporter_of(otlp: Otlp) -> dict[str, Json]:
     """Return the Collector's exporter to a receiver, with a bounded queue."""
     bounds: dict[str, Json] = {
         "timeout": "10s",
@@ -96,14 +97,32 @@ def _object(
     }
 
 
-def _deployment(pool: InferencePool, config: str, settings: Settings) -> dict[str, Json]:
+def _deployment_spec(pool: InferencePool, config: str, settings: Settings) -> dict[str, Json]:
+    return collector_deployment_spec(
+        names.collector_name(pool.metadata.name),
+        config,
+        settings,
+        selector=collector_selector(pool),
+        labels=child_labels(pool.metadata, kinds.INFERENCE_POOLS, names.COLLECTOR),
+    )
+
+
+def collector_deployment_spec(
+    config_map: str,
+    config: str,
+    settings: Settings,
+    *,
+    selector: dict[str, Json],
+    labels: dict[str, Json],
+) -> dict[str, Json]:
+    """Return the spec of a Collector's Deployment, which a change of the configuration rolls."""
     return {
         "replicas": 1,
         "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": collector_selector(pool)},
+        "selector": {"matchLabels": selector},
         "template": {
             "metadata": {
-                "labels": child_labels(pool.metadata, kinds.INFERENCE_POOLS, names.COLLECTOR),
+                "labels": labels,
                 "annotations": {names.REVISION_ANNOTATION: names.short_hash(config)},
             },
             "spec": {
@@ -111,12 +130,7 @@ def _deployment(pool: InferencePool, config: str, settings: Settings) -> dict[st
                 "enableServiceLinks": False,
                 "securityContext": pod_security_context(),
                 "containers": [_container(settings)],
-                "volumes": [
-                    {
-                        "name": "config",
-                        "configMap": {"name": names.collector_name(pool.metadata.name)},
-                    }
-                ],
+                "volumes": [{"name": "config", "configMap": {"name": config_map}}],
             },
         },
     }

@@ -20,7 +20,7 @@ FOLDER = "/etc/paddock-collector"
 CONFIG, TARGETS = "collector.yaml", "targets.json"
 SCRAPE_SECONDS = 15
 SCRAPED_ENGINES = frozenset({EngineName.LLAMA_CPP, EngineName.VLLM})
-"""Engines that answer /metrics; Ollama 0.17.4 does not."""
+"""Engines that answer /metrics; of Ollama 0.17.4 only requests are measured, by the gateway."""
 _SAMPLES = 5_000
 """The most samples taken from one engine: an engine gone wild loses its scrape, not the memory."""
 
@@ -42,7 +42,7 @@ def build_config(exporter: Json, *, folder: str = FOLDER, own_port: int) -> str:
         },
         "exporters": {name: body},
         "service": {
-            "telemetry": {"metrics": {"readers": [_own_metrics(own_port)]}},
+            "telemetry": {"metrics": {"readers": [own_metrics(own_port)]}},
             "pipelines": {
                 "metrics": {
                     "receivers": ["prometheus"],
@@ -63,7 +63,8 @@ def _exporter(exporter: Json) -> tuple[str, Json]:
     return next(iter(exporter.items()))
 
 
-def _own_metrics(port: int) -> Json:
+def own_metrics(port: int) -> Json:
+    """Return where a Collector tells its own metrics."""
     return {"pull": {"exporter": {"prometheus": {"host": "0.0.0.0", "port": port}}}}  # noqa: S104 - the pod's own network
 
 

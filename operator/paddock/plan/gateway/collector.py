@@ -1,0 +1,80 @@
+"""The Collector of a gateway's signals: one small pod of the namespace, where a pool asks. Pure.
+
+Envoys push to it over its Service; it holds no token, and nothing else may talk to it. Requests
+pass all the same while it is away.
+"""
+
+from collections.abc import Sequence
+
+from paddock import names
+from paddock.api.inferencepool import InferencePool
+from paddock.plan.gateway.objects import gateway_metadata, gateway_selector
+from paddock.plan.telemetry.collector import collector_deployment_spec, port_of
+from paddock.plan.telemetry.collector_config import CONFIG
+from paddock.plan.telemetry.gateway_config import build_gateway_config
+from paddock.settings import Settings
+from paddock.wire import Json, Manifest
+
+
+def build_gateway_collector(
+    namespace: str, pools: Sequence[InferencePool], settings: Settings
+) -> tuple[Manifest, ...]:
+    """Return the Collector's objects, where some pool asks for telemetry."""
+    asking = [pool for pool in pools if pool.spec.telemetry is not None]
+    if not asking:
+        return ()
+    metadata = gateway_metadata(
+        namespace, pools, names.GATEWAY_COLLECTOR, names.GATEWAY_COLLECTOR_COMPONENT
+    )
+    config = build_gateway_config(asking)
+    deployment = collector_deployment_spec(
+        names.GATEWAY_COLLECTOR, config, settings, selector=_selector(), labels=_labels(metadata)
+    )
+    port: Json = {"name": "otlp", "port": names.OTLP_PORT, "protocol": "TCP"}
+    service: Json = {"selector": _selector(), "ports": [port]}
+    policy = _network_policy(asking, settings.operator_namespace)
+    return (
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {CONFIG: config}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": deployment},
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata,
+            "spec": policy,
+        },
+    )
+
+
+def _selector() -> dict[str, Json]:
+    return {**gateway_selector(), names.COMPONENT_LABEL: names.GATEWAY_COLLECTOR_COMPONENT}
+
+
+def _labels(metadata: dict[str, Json]) -> dict[str, Json]:
+    labels = metadata["labels"]
+    return dict(labels) if isinstance(labels, dict) else {}
+
+
+def _network_policy(asking: Sequence[InferencePool], operator_namespace: str) -> dict[str, Json]:
+    """Let in the Envoys and the operator's look; let out names and the receivers' ports."""
+    operator = {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
+    receivers = {
+        port_of(pool.spec.telemetry.otlp) for pool in asking if pool.spec.telemetry is not None
+    }
+    dns: list[Json] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+    out: list[Json] = [{"port": port, "protocol": "TCP"} for port in sorted(receivers)]
+    return {
+        "podSelector": {"matchLabels": _selector()},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            {
+                "from": [{"podSelector": {"matchLabels": gateway_selector()}}],
+                "ports": [{"port": names.OTLP_PORT, "protocol": "TCP"}],
+            },
+            {
+                "from": [{"namespaceSelector": operator}],
+                "ports": [{"port": names.COLLECTOR_PORT, "protocol": "TCP"}],
+            },
+        ],
+        "egress": [{"ports": dns}, {"ports": out}],
+    }

@@ -1,0 +1,99 @@
+"""How an Envoy learns what a request used: a Lua script over the answer's beginning and end. Pure.
+
+It keeps at most 25 KiB of an answer, reads numbers only, and passes every byte on as it came. A
+string of an answer cannot pass for these numbers: its quotes are escaped.
+"""
+
+from paddock.plan.gateway.xds import METADATA, http_filter
+from paddock.wire import Json
+
+INPUT, OUTPUT, PER_TOKEN = "input_tokens", "output_tokens", "microseconds_per_token"
+STREAMED = "streamed"
+HEAD_BYTES, TAIL_BYTES = 1024, 8192
+"""The first bytes that are kept, and the fewest of the last; of these up to three times as many."""
+
+_SCRIPT = """\
+local function last(text, pattern)
+  local found = nil
+  for value in text:gmatch(pattern) do found = value end
+  return found
+end
+
+local function number(text, key)
+  return text and tonumber(text:match('"' .. key .. '"%s*:%s*(%d+)'))
+end
+
+local function of_openai(text)
+  local usage = last(text, '"usage"%s*:%s*(%b{})')
+  local input = number(usage, "prompt_tokens") or number(usage, "input_tokens")
+  return input, number(usage, "completion_tokens") or number(usage, "output_tokens")
+end
+
+local function of_ollama(text)
+  local input = tonumber(last(text, '"prompt_eval_count"%s*:%s*(%d+)'))
+  return input, tonumber(last(text, '"eval_count"%s*:%s*(%d+)'))
+end
+
+local function of_llama_cpp(text)
+  local timings = last(text, '"timings"%s*:%s*(%b{})')
+  local new, cached = number(timings, "prompt_n"), number(timings, "cache_n")
+  return new and new + (cached or 0), number(timings, "predicted_n")
+end
+
+local function used(text)
+  local input, output = of_openai(text)
+  if not (input or output) then input, output = of_ollama(text) end
+  if not (input or output) then input, output = of_llama_cpp(text) end
+  return input, output
+end
+
+local function note(handle, key, value)
+  handle:streamInfo():dynamicMetadata():set("NAMESPACE", key, value)
+end
+
+function envoy_on_response(handle)
+  local asked = handle:streamInfo():dynamicMetadata():get("NAMESPACE")
+  if handle:headers():get(":status") ~= "200" or not (asked and asked["model"]) then return end
+  local kind = handle:headers():get("content-type") or ""
+  local streams = kind:find("event-stream", 1, true) or kind:find("ndjson", 1, true)
+  local head, before, tail, first, final = "", "", "", nil, nil
+  for chunk in handle:bodyChunks() do
+    local size = chunk:length()
+    if size > 0 then
+      final = handle:timestamp()
+      if not first then
+        first, head = final, chunk:getBytes(0, math.min(size, HEAD))
+        if streams then note(handle, "STREAMED", true) end
+      end
+      local kept = math.min(size, TAIL)
+      tail = tail .. chunk:getBytes(size - kept, kept)
+      if #tail >= TAIL then before, tail = tail, "" end
+    end
+  end
+  local input, output = used(before .. tail)
+  if not (input or output) then input, output = used(head) end
+  if not (input or output) then return end
+  note(handle, "INPUT", input or 0)
+  note(handle, "OUTPUT", output or 0)
+  if streams and output and output > 1 then
+    note(handle, "PER_TOKEN", math.floor((final - first) * 1000 / (output - 1)))
+  end
+end
+"""
+
+
+def script() -> str:
+    """Return the script with its names and bounds."""
+    words = {
+        "NAMESPACE": METADATA, "INPUT": INPUT, "OUTPUT": OUTPUT, "PER_TOKEN": PER_TOKEN,
+        "STREAMED": STREAMED,
+    }  # fmt: skip
+    text = _SCRIPT
+    for word, value in words.items():
+        text = text.replace(f'"{word}"', f'"{value}"')
+    return text.replace("HEAD", str(HEAD_BYTES)).replace("TAIL", str(TAIL_BYTES))
+
+
+def read_usage() -> Json:
+    """Return the filter that reads what an answer used."""
+    return http_filter("read-usage", "lua.v3.Lua", default_source_code={"inline_string": script()})

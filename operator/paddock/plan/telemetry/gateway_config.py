@@ -1,0 +1,175 @@
+"""The Collector of a gateway: from Envoy's words to OpenTelemetry's, and to each pool's receiver.
+
+Pure. Each receiver gets what concerns its pools, and of a span and a record only what is listed.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import yaml
+
+from paddock import names
+from paddock.api.inferencepool import InferencePool, Otlp
+from paddock.plan.gateway.signals import CALLER
+from paddock.plan.telemetry.collector import exporter_of
+from paddock.plan.telemetry.collector_config import own_metrics
+from paddock.plan.telemetry.request_metrics import LOST, REQUEST_METRICS, UPTIME, RequestMetric
+from paddock.wire import Json
+
+_MODEL, _POOL, _STATUS = "gen_ai.request.model", "paddock.pool", "http.response.status_code"
+_FLAGS, _ENGINE = "paddock.response.flags", "paddock.engine"
+_OPERATIONS = (
+    ("chat", "(chat|chat/completions|responses)"),
+    ("text_completion", "(/v1/completions|generate)"),
+    ("embeddings", "(embed|embeddings)"),
+    ("rerank", "rerank"),
+)
+_TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+_MICROSECONDS_UNTIL = 10**17
+_KEPT = (
+    _MODEL, "gen_ai.operation.name", "gen_ai.provider.name", *_TOKENS, _POOL, _ENGINE, CALLER,
+    "http.route", "http.request.method", _STATUS, "error.type", "paddock.duration_ms",
+    "paddock.first_byte_ms",
+)  # fmt: skip
+
+
+def build_gateway_config(
+    pools: Sequence[InferencePool],
+    *,
+    port: int = names.OTLP_PORT,
+    own_port: int = names.COLLECTOR_PORT,
+) -> str:
+    """Return the configuration for these pools, all of which ask for telemetry."""
+    receivers = _by_receiver(pools)
+    exporters: dict[str, Json] = {}
+    filters: dict[str, Json] = {}
+    pipelines: dict[str, Json] = {}
+    for index, (otlp, concerned) in enumerate(receivers):
+        (kind, body), *_ = exporter_of(otlp).items()
+        exporters[f"{kind}/{index}"] = body
+        filters[f"filter/{index}"] = _only(concerned)
+        for signal in ("metrics", "logs", "traces"):
+            pipelines[f"{signal}/{index}"] = {
+                "receivers": ["otlp"],
+                "processors": ["memory_limiter", f"filter/{index}", "transform", "batch"],
+                "exporters": [f"{kind}/{index}"],
+            }
+    config: dict[str, Json] = {
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"0.0.0.0:{port}"}}}},
+        "processors": {
+            "memory_limiter": {
+                "check_interval": "1s",
+                "limit_percentage": 75,
+                "spike_limit_percentage": 20,
+            },
+            **filters,
+            "transform": {"error_mode": "ignore", **_transforms()},
+            "batch": {"timeout": "1s", "send_batch_max_size": 8192},
+        },
+        "exporters": exporters,
+        "service": {
+            "telemetry": {"metrics": {"readers": [own_metrics(own_port)]}},
+            "pipelines": pipelines,
+        },
+    }
+    text: str = yaml.safe_dump(config, sort_keys=False, width=1000)
+    return text
+
+
+def _by_receiver(pools: Sequence[InferencePool]) -> list[tuple[Otlp, list[str]]]:
+    found: dict[str, tuple[Otlp, list[str]]] = {}
+    for pool in sorted(pools, key=lambda pool: pool.metadata.name):
+        if pool.spec.telemetry is not None:
+            otlp = pool.spec.telemetry.otlp
+            key = json.dumps(otlp.model_dump(), sort_keys=True)
+            found.setdefault(key, (otlp, []))[1].append(pool.metadata.name)
+    return [found[key] for key in sorted(found)]
+
+
+def _only(pools: Sequence[str]) -> Json:
+    """Drop what concerns other pools, or none."""
+    others = " and ".join(f'attributes["{_POOL}"] != "{name}"' for name in pools)
+    about_requests = f'attributes["{_STATUS}"] != nil'
+    return {
+        "error_mode": "ignore",
+        "metrics": {"datapoint": [f"{about_requests} and {others}"]},
+        "logs": {"log_record": [others]},
+        "traces": {"span": [others]},
+    }
+
+
+def _transforms() -> dict[str, Json]:
+    shaped = [*_common(), f'delete_key(attributes, "{_FLAGS}")']
+    kept = f"keep_keys(attributes, {json.dumps(list(_KEPT))})"
+    operation = 'attributes["gen_ai.operation.name"]'
+    metrics = [*REQUEST_METRICS, *LOST, UPTIME]
+    return {
+        "metric_statements": [
+            {"context": "datapoint", "statements": [*shaped, *_losses(), _right_start()]},
+            {
+                "context": "metric",
+                "statements": [said for each in metrics for said in _rename(each)],
+            },
+        ],
+        "log_statements": [{"context": "log", "statements": [*shaped, *_numbers(), kept]}],
+        "trace_statements": [
+            {
+                "context": "span",
+                "statements": [
+                    *shaped,
+                    'set(attributes["http.request.method"], attributes["http.method"])',
+                    f'set(name, Concat([{operation}, attributes["{_MODEL}"]], " "))',
+                    'set(status.code, 2) where attributes["error.type"] != nil',
+                    *_numbers(),
+                    kept,
+                ],
+            }
+        ],
+    }
+
+
+def _common() -> Iterator[str]:
+    """Yield what is said alike of requests in metrics, records and spans."""
+    status, flags = f'attributes["{_STATUS}"]', f'attributes["{_FLAGS}"]'
+    yield f'set(attributes["error.type"], {status}) where {status} != nil and Int({status}) >= 400'
+    yield (
+        f'set(attributes["error.type"], {flags}) where attributes["error.type"] == nil '
+        f'and {flags} != nil and {flags} != "-"'
+    )
+    for operation, pattern in _OPERATIONS:
+        yield (
+            f'set(attributes["gen_ai.operation.name"], "{operation}") '
+            f'where IsMatch(attributes["http.route"], "{pattern}$")'
+        )
+    caller, engine = f'attributes["{CALLER}"]', f'attributes["{_ENGINE}"]'
+    yield f'delete_key(attributes, "{CALLER}") where {caller} == "" or {caller} == "-"'
+    for name, provider in (("LlamaCpp", "llama_cpp"), ("Ollama", "ollama"), ("VLLM", "vllm")):
+        yield f'set(attributes["gen_ai.provider.name"], "{provider}") where {engine} == "{name}"'
+
+
+def _losses() -> Iterator[str]:
+    for each in LOST:
+        said = f'set(attributes["{each.label}"], "{each.signal}")'
+        yield f'{said} where metric.name == "{each.source}"'
+
+
+def _right_start() -> str:
+    """Envoy 1.40 gives the start of its sums in microseconds, where nanoseconds are asked for."""
+    start = "start_time_unix_nano"
+    return f"set({start}, {start} * 1000) where {start} < {_MICROSECONDS_UNTIL}"
+
+
+def _rename(metric: RequestMetric) -> Iterator[str]:
+    where = f'where name == "{metric.source}"'
+    if metric.factor != 1:
+        yield f'scale_metric({metric.factor:.6f}, "{metric.unit}") {where}'
+    yield f'set(unit, "{metric.unit}") {where}'
+    yield f'set(description, "{metric.meaning}") {where}'
+    yield f'set(name, "{metric.name}") {where}'
+
+
+def _numbers() -> Iterator[str]:
+    """Yield how numbers that Envoy told as texts become numbers, and how those it lacks go."""
+    for key in (*_TOKENS, _STATUS, "paddock.duration_ms", "paddock.first_byte_ms"):
+        yield f'delete_key(attributes, "{key}") where attributes["{key}"] == "-"'
+        yield f'set(attributes["{key}"], Int(attributes["{key}"])) where attributes["{key}"] != nil'
