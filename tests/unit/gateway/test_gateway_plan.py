@@ -2,21 +2,14 @@
 
 from dataclasses import replace
 
-from kubernetes import client as kubernetes_client  # the real schemas' field names
-
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.facts import Apply, Change, Done, EnvoyReport, GatewayFacts, Refusal, Wait
 from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway
 from paddock.raw import at, text
 from paddock.status.gateway import state_of_gateway
-from paddock.wire import Json
 from support.gateways import CPP, OLLAMA, SETTINGS, envoy_pod, gateway_facts, settled_gateway
-
-MODELS = {
-    "Deployment": "V1Deployment", "Service": "V1Service", "ConfigMap": "V1ConfigMap",
-    "NetworkPolicy": "V1NetworkPolicy",
-}  # fmt: skip
+from support.typed import as_typed, without_empty
 
 
 def planned(facts: GatewayFacts) -> GatewayPlan:
@@ -44,19 +37,8 @@ def test_every_pool_owns_the_gateway_and_none_controls_it() -> None:
 
 
 def test_objects_hold_only_fields_that_kubernetes_knows() -> None:
-    api = kubernetes_client.ApiClient()
     for manifest in planned(gateway_facts(CPP)).wanted:
-        typed = getattr(kubernetes_client, MODELS[str(manifest["kind"])]).model_validate(manifest)
-        assert without_empty(api.sanitize_for_serialization(typed)) == without_empty(manifest)
-
-
-def without_empty(value: Json) -> Json:
-    if isinstance(value, dict):
-        kept = {key: without_empty(each) for key, each in value.items()}
-        return {key: each for key, each in kept.items() if each not in (None, {}, [])}
-    if isinstance(value, list | tuple):
-        return [without_empty(each) for each in value]
-    return value
+        assert as_typed(manifest) == without_empty(manifest)
 
 
 def test_settled_gateway_changes_nothing_and_waits_for_nothing() -> None:
