@@ -2,8 +2,6 @@
 
 import hashlib
 import itertools
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from paddock.puller.problems import PullError
 from paddock.puller.pull import pull
 from paddock.puller.store import Store, blob_name
 from paddock.puller.upstream import ask_upstream
-from support.tiny_model import write_tiny_model
 from support.web_server import Site, serving
 
 pytestmark = pytest.mark.contract
@@ -27,19 +24,6 @@ LOOPBACK = Access(cidrs=("127.0.0.0/8",), http=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the number of tries, shorten only the waits between them."""
     monkeypatch.setattr(retry, "_backoff", lambda _state: 0.001)
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A real GGUF model, padded to many blocks: 5 MiB."""
-    file = write_tiny_model(tmp_path_factory.mktemp("weights") / "m.gguf")
-    return file.read_bytes() + os.urandom(19 * BLOCK + 77)
-
-
-@pytest.fixture
-def site(weights: bytes) -> Iterator[Site]:
-    with serving(Site(files={"/m.gguf": weights})) as site:
-        yield site
 
 
 def run(site: Site, folder: Path, *, path: str = "/m.gguf", **more: object) -> PullResult:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,25 +17,12 @@ from paddock.puller.journal import BLOCK
 from paddock.puller.store import blob_name
 from support import kill_points
 from support.pull_process import Puller, start, tree
-from support.tiny_model import write_tiny_model
 from support.web_server import Site, serving
 
 pytestmark = pytest.mark.contract
 LOOPBACK = Access(cidrs=("127.0.0.0/8",), http=True)
 CONNECTIONS = 4
 DEADLINE = 60.0
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    file = write_tiny_model(tmp_path_factory.mktemp("killed") / "m.gguf")
-    return file.read_bytes() + os.urandom(19 * BLOCK + 77)
-
-
-@pytest.fixture
-def site(weights: bytes) -> Iterator[Site]:
-    with serving(Site(files={"/m.gguf": weights})) as site:
-        yield site
 
 
 def digest_of(content: bytes) -> str:
