@@ -9,16 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.facts import EngineReport, LoadedModel
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.plan.engines.llama_cpp import PROFILE
 from paddock.plan.engines.profile import PooledModel
-from paddock.puller.store import Store
 from paddock.wire import Json
 from support.engine_servers import Served, installed, serving
-from support.stores import add_tiny_model, pool_of
+from support.stores import pool_of, two_models
 
 pytestmark = pytest.mark.contract
 VERSION = "b11669-Debian"
@@ -27,14 +25,7 @@ OTHER = f"sha256:{'0' * 64}"
 
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[PooledModel, ...]:
-    tmp_path.chmod(0o755)
-    (tmp_path / "store").mkdir()
-    store = Store(tmp_path / "store")
-    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
-    return tuple(
-        PooledModel(model.metadata.name, model, names.STORE_PATH, preload=True, context_length=None)
-        for model in made
-    )
+    return two_models(tmp_path, "alpha", "beta")
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 import hashlib
 from functools import partial
+from pathlib import Path
 
+from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.plan.engines.profile import PooledModel
 from paddock.puller.chat_templates import ChatTemplate
 from paddock.puller.fetch import StoredFile
 from paddock.puller.gguf import read_header
@@ -46,6 +49,21 @@ def add_tiny_model(
         contextLength=header.context_length,
         cacheValuesPerToken=header.cache_values_per_token,
     )
+
+
+def two_models(folder: Path, *preloaded: str) -> tuple[PooledModel, ...]:
+    """Make a store with alpha and beta that engines of other users may read; both as of a pool."""
+    folder.chmod(0o755)
+    (folder / "store").mkdir()
+    store = Store(folder / "store")
+    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
+    return tuple(
+        PooledModel(
+            model.metadata.name, model, names.STORE_PATH,
+            preload=model.metadata.name in preloaded, context_length=None,
+        )
+        for model in made
+    )  # fmt: skip
 
 
 def ready_model(

@@ -9,16 +9,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.facts import PodDemand
 from paddock.observe.demand import ask_engine
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.plan.engines import llama_cpp, ollama
 from paddock.plan.engines.profile import PooledModel
-from paddock.puller.store import Store
 from support.engine_servers import Served, serving
-from support.stores import add_tiny_model, pool_of
+from support.stores import pool_of, two_models
 
 pytestmark = pytest.mark.contract
 _SECONDS = 30.0
@@ -28,14 +26,7 @@ _SLOTS = 4
 
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[PooledModel, ...]:
-    tmp_path.chmod(0o755)
-    (tmp_path / "store").mkdir()
-    store = Store(tmp_path / "store")
-    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
-    return tuple(
-        PooledModel(model.metadata.name, model, names.STORE_PATH, preload=True, context_length=None)
-        for model in made
-    )
+    return two_models(tmp_path, "alpha", "beta")
 
 
 @pytest_asyncio.fixture

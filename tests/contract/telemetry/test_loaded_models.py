@@ -5,31 +5,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.observe.loaded import Loaded, observe_loaded
 from paddock.plan.engines import llama_cpp, ollama
 from paddock.plan.engines.profile import PooledModel
-from paddock.puller.store import Store
 from support.engine_servers import serving
-from support.stores import add_tiny_model, pool_of
+from support.stores import pool_of, two_models
 
 pytestmark = pytest.mark.contract
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[PooledModel, ...]:
-    tmp_path.chmod(0o755)
-    (tmp_path / "store").mkdir()
-    store = Store(tmp_path / "store")
-    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
-    return tuple(
-        PooledModel(
-            model.metadata.name, model, names.STORE_PATH,
-            preload=model.metadata.name == "alpha", context_length=None,
-        )
-        for model in made
-    )  # fmt: skip
+    return two_models(tmp_path, "alpha")
 
 
 async def loaded(engine: EngineName, url: str) -> dict[str, Loaded] | None:

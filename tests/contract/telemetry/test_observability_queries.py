@@ -1,19 +1,15 @@
 """Every query of every dashboard and alert in a real Prometheus, over what real parts measured."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 import yaml
 
 from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.facts import PodFact
-from paddock.kube.real import RealCluster
-from paddock.local.control_plane import ControlPlane
 from paddock.plan.engines.llama_cpp import PROFILE
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.telemetry.collector_config import TARGETS, build_config, build_targets
@@ -23,7 +19,6 @@ from paddock.telemetry.catalog import Metric, MetricKind
 from paddock.telemetry.exposition import prometheus_name
 from support.collector import running
 from support.engine_servers import serving
-from support.gate import Gate
 from support.loop_world import LoopWorld
 from support.observability import alerts, panels, rule_groups
 from support.ports import free_port
@@ -33,21 +28,6 @@ from support.stores import add_tiny_model, pool_of
 pytestmark = pytest.mark.contract
 POD = PodFact("chat-1", "uid-1", "Running", ip="127.0.0.1", ready=True)
 RULE_TESTS = Path(__file__).with_name("alert_tests.yaml")
-
-
-@pytest_asyncio.fixture
-async def gate(control_plane: ControlPlane) -> AsyncIterator[Gate]:
-    gate = Gate(control_plane)
-    await gate.start()
-    yield gate
-    await gate.stop()
-
-
-@pytest.fixture
-def world(gate: Gate, cluster: RealCluster, namespace: str, tmp_path: Path) -> Iterator[LoopWorld]:
-    world = LoopWorld(gate, cluster, namespace, tmp_path)
-    yield world
-    world.stop()
 
 
 async def test_operators_queries_give_numbers(world: LoopWorld, tmp_path: Path) -> None:

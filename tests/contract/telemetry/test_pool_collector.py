@@ -20,11 +20,10 @@ from paddock.observe.delivery import sent_points
 from paddock.plan.engines.llama_cpp import PROFILE
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.telemetry.collector_config import TARGETS, build_config, build_targets
-from paddock.puller.store import Store
 from support.collector import Received, points_of, running, sink, to_sink
 from support.engine_servers import serving
 from support.ports import free_port
-from support.stores import add_tiny_model, pool_of
+from support.stores import pool_of, two_models
 
 pytestmark = pytest.mark.contract
 CANARY = "canary-9c1d"
@@ -54,17 +53,7 @@ vllm:lora_requests_info{running_lora_adapters="canary-9c1d"} 1.0
 
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[PooledModel, ...]:
-    tmp_path.chmod(0o755)
-    (tmp_path / "store").mkdir()
-    store = Store(tmp_path / "store")
-    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
-    return tuple(
-        PooledModel(
-            model.metadata.name, model, names.STORE_PATH,
-            preload=model.metadata.name == "alpha", context_length=None,
-        )
-        for model in made
-    )  # fmt: skip
+    return two_models(tmp_path, "alpha")
 
 
 @contextmanager
