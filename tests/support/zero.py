@@ -19,13 +19,12 @@ from typing import Any
 import httpx
 
 from paddock import kinds, names
-from paddock.api.inferencepool import EngineName
 from paddock.api.localmodel import LocalModel
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
 from paddock.local.install import build_install
-from paddock.plan.engines.llama_cpp import PROFILE
-from paddock.plan.engines.profile import PooledModel
+from paddock.plan.engines.llama_cpp import PROFILE as LLAMA_CPP
+from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.puller.store import Store
 from support.engine_servers import serving
 from support.plane import kubectl
@@ -57,6 +56,7 @@ class Node:
     starts_at: float = 0.0
     answers_at: float = 0.0
     model: LocalModel | None = None
+    profile: Profile = LLAMA_CPP
     stalls: asyncio.Event | None = None
     """Where set, the engine is started only after this."""
 
@@ -89,7 +89,7 @@ class Node:
         if self.stalls is not None:
             await self.stalls.wait()
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        engine = asyncio.create_task(self._engine(started))
+        engine = asyncio.create_task(self.engine(started))
         try:
             await self._until_healthy(engine)
             await started
@@ -100,12 +100,13 @@ class Node:
             with suppress(asyncio.CancelledError):
                 await engine
 
-    async def _engine(self, started: "asyncio.Future[None]") -> None:
+    async def engine(self, started: "asyncio.Future[None]") -> None:
+        """Run an engine until it is cancelled."""
         assert self.model is not None
         served = PooledModel(MODEL, self.model, names.STORE_PATH, preload=True, context_length=None)
-        run = PROFILE.run(pool_of(EngineName.LLAMA_CPP, MODEL), (served,))
+        run = self.profile.run(pool_of(self.profile.name, MODEL), (served,))
         context = serving(
-            PROFILE, run, self.folder / "pod", {names.STORE_PATH: self.folder / "store"},
+            self.profile, run, self.folder / "pod", {names.STORE_PATH: self.folder / "store"},
             port=self.port,
         )  # fmt: skip
         self.starts_at = time.monotonic()
@@ -121,7 +122,7 @@ class Node:
         async with httpx.AsyncClient() as client:
             while not engine.done():
                 with suppress(httpx.TransportError):
-                    url = f"http://127.0.0.1:{self.port}{PROFILE.health_path}"
+                    url = f"http://127.0.0.1:{self.port}{self.profile.health_path}"
                     if (await client.get(url)).status_code == httpx.codes.OK:
                         self.answers_at = time.monotonic()
                         return
@@ -139,8 +140,14 @@ class Node:
 
 
 @asynccontextmanager
-async def node_of(cluster: RealCluster, namespace: str, folder: Path) -> AsyncIterator[Node]:
-    node = Node(cluster, namespace, folder)
+async def node_of(
+    cluster: RealCluster,
+    namespace: str,
+    folder: Path,
+    profile: Profile = LLAMA_CPP,
+    kind: type[Node] = Node,
+) -> AsyncIterator[Node]:
+    node = kind(cluster, namespace, folder, profile=profile)
     task = asyncio.create_task(node.run())
     try:
         yield node
@@ -150,7 +157,9 @@ async def node_of(cluster: RealCluster, namespace: str, folder: Path) -> AsyncIt
             await task
 
 
-def make_pool(plane: ControlPlane, namespace: str, port: int, **spec: Any) -> None:
+def make_pool(
+    plane: ControlPlane, namespace: str, port: int, engine: str = "LlamaCpp", **spec: Any
+) -> None:
     """Make the pool, and what the operator and its gateway would make for it."""
     labels = {"app": "chat"}
     container = {"name": "engine", "image": "none", "ports": [{"name": "http",
@@ -161,7 +170,7 @@ def make_pool(plane: ControlPlane, namespace: str, port: int, **spec: Any) -> No
     objects = [
         {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}},
         {"apiVersion": names.API_VERSION, "kind": names.INFERENCE_POOL, "metadata": chat,
-         "spec": {"engine": {"name": "LlamaCpp"}, "models": [{"name": MODEL}], **spec}},
+         "spec": {"engine": {"name": engine}, "models": [{"name": MODEL}], **spec}},
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": chat,
          "spec": {"replicas": 0, "selector": {"matchLabels": labels},
                   "template": {"metadata": {"labels": labels},

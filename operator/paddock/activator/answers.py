@@ -44,8 +44,3 @@ class RefusedError(PaddockError):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.message)
         self.answer = answer
-
-
-def as_event(body: bytes) -> bytes:
-    """Return an error's JSON as one server-sent event, for an answer that has begun already."""
-    return b"data: " + b" ".join(body.split()) + b"\n\n"

@@ -13,7 +13,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from paddock import names
-from paddock.activator.answers import Answer, RefusedError, as_event
+from paddock.activator.answers import Answer, RefusedError
+from paddock.activator.beats import Beat
 from paddock.errors import PaddockError
 
 log = logging.getLogger("paddock.activator")
@@ -21,7 +22,6 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
      "transfer-encoding", "upgrade", "host", "content-length", "expect"}
 )  # fmt: skip
-_EVENTS = "text/event-stream"
 _OK = 200
 NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _LONGEST_ERROR = 65_536
@@ -35,6 +35,14 @@ class Held:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer that has begun, and how it goes on until the engine's own words come."""
+
+    stream: web.StreamResponse
+    beat: Beat
 
 
 class CallerGoneError(PaddockError):
@@ -64,34 +72,45 @@ def headers_to_engine(request: web.Request) -> Mapping[str, str]:
                        if key.lower() not in left_out)  # fmt: skip
 
 
-async def hand_over(
-    engines: aiohttp.ClientSession,
-    address: str,
-    held: Held,
-    request: web.Request,
-    begun: web.StreamResponse | None,
-) -> web.StreamResponse:
-    """Send the request to an engine and its answer to the caller, whose answer may have begun.
+async def ask(engines: aiohttp.ClientSession, address: str, held: Held) -> aiohttp.ClientResponse:
+    """Send the request to an engine and return its answer, of which the head has come.
 
     Raises one of NOT_CONNECTED when nothing was sent.
     """
     url = URL(f"http://{address}{held.path}", encoded=True)
     try:
-        async with engines.request(
+        return await engines.request(
             held.method, url, headers=held.headers, data=held.body or None, allow_redirects=False
-        ) as answer:
-            if begun is None:
-                begun = await _begin(request, answer)
-            elif answer.status != _OK or answer.content_type != _EVENTS:
-                await send(begun, as_event(await answer.content.read(_LONGEST_ERROR)))
-                return begun
-            await _stream(answer, begun, request)
-            return begun
+        )
     except NOT_CONNECTED:
         raise
     except (aiohttp.ClientError, TimeoutError) as error:
-        message = "The engine ended the connection before it answered."
-        raise RefusedError(Answer(502, "engine_failed", message)) from error
+        raise _broken_off() from error
+
+
+async def hand_back(
+    answer: aiohttp.ClientResponse, request: web.Request, begun: Begun | None
+) -> web.StreamResponse:
+    """Send an engine's answer to the caller, whose own may have begun."""
+    try:
+        async with answer:
+            if begun is None:
+                stream = await _begin(request, answer)
+            elif answer.status != _OK or answer.content_type != begun.beat.content_type:
+                said = await answer.content.read(_LONGEST_ERROR)
+                await send(begun.stream, begun.beat.error(said))
+                return begun.stream
+            else:
+                stream = begun.stream
+            await _stream(answer, stream, request)
+            return stream
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _broken_off() from error
+
+
+def _broken_off() -> RefusedError:
+    message = "The engine ended the connection before it answered."
+    return RefusedError(Answer(502, "engine_failed", message))
 
 
 async def _begin(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -5,25 +5,29 @@ I/O. What waits costs one place and its body; a caller that leaves is cancelled 
 
 import asyncio
 import itertools
-import json
 import logging
+import math
 import time
 from collections.abc import Coroutine
+from typing import TypeVar
 
 import aiohttp
 from aiohttp import web
 
 from paddock import names
 from paddock.activator.admission import Admission, HeldBytes
-from paddock.activator.answers import Answer, RefusedError, as_event
+from paddock.activator.answers import Answer, RefusedError
+from paddock.activator.beats import Beat, beat_of
 from paddock.activator.limits import Limits
 from paddock.activator.peers import Peers
 from paddock.activator.proxy import (
     NOT_CONNECTED,
+    Begun,
     CallerGoneError,
     Held,
+    ask,
     begin,
-    hand_over,
+    hand_back,
     headers_to_engine,
     send,
 )
@@ -32,13 +36,10 @@ from paddock.activator.waking import Wakes
 from paddock.errors import ApiError
 
 log = logging.getLogger("paddock.activator")
-_EVENT_ROUTES = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
-"""Routes whose streams are server-sent events, which may hold comments."""
-_LARGEST_PARSED = 1024 * 1024
 _CHUNK = 65_536
+_T = TypeVar("_T")
 _GONE = 499
 """Nobody reads it: the caller has left."""
-HEARTBEAT = b": waiting\n\n"
 
 
 class Front:
@@ -76,21 +77,23 @@ class Front:
             headers=headers_to_engine(request),
             body=await self._body(request, counted),
         )
-        waiting = _Waiting(request, self._limits, beats=_takes_events(request.path, held.body))
+        waiting = _Waiting(request, self._limits, beat=beat_of(request.path, held.body))
         try:
             while True:
                 with self.admission.place(target):
                     found = await waiting.until(self._wakes.addresses(target))
                 address = found[next(self._turn) % len(found)]
                 try:
-                    return await hand_over(self._engines, address, held, request, waiting.begun)
+                    answer = await waiting.answer(ask(self._engines, address, held))
                 except NOT_CONNECTED:
                     self._wakes.forget(target)
+                else:
+                    return await hand_back(answer, request, waiting.begun)
         except RefusedError as error:
             if waiting.begun is None:
                 raise
-            await send(waiting.begun, as_event(error.answer.body))
-            return waiting.begun
+            await send(waiting.begun.stream, waiting.begun.beat.error(error.answer.body))
+            return waiting.begun.stream
 
     async def _target(self, request: web.Request) -> Target:
         """Return the pool, if this caller may ask for it."""
@@ -127,48 +130,44 @@ class Front:
 class _Waiting:
     """One caller's wait: a deadline, and heartbeats where its answer may hold them."""
 
-    def __init__(self, request: web.Request, limits: Limits, *, beats: bool) -> None:
-        self._request, self._limits, self._beats = request, limits, beats
+    def __init__(self, request: web.Request, limits: Limits, *, beat: Beat | None) -> None:
+        self._request, self._limits, self._beat = request, limits, beat
         self._deadline = time.monotonic() + limits.hold_seconds
-        self.begun: web.StreamResponse | None = None
+        self.begun: Begun | None = None
 
-    async def until(self, awaited: Coroutine[None, None, tuple[str, ...]]) -> tuple[str, ...]:
+    async def until(self, awaited: Coroutine[None, None, _T]) -> _T:
         """Wait for it until the deadline, telling a streaming caller now and then."""
+        return await self._heard(awaited, self._deadline)
+
+    async def answer(self, awaited: Coroutine[None, None, _T]) -> _T:
+        """Wait for an engine's answer: it may have to load the model first, and says when."""
+        return await self._heard(awaited, math.inf)
+
+    async def _heard(self, awaited: Coroutine[None, None, _T], deadline: float) -> _T:
         task = asyncio.create_task(awaited)
         try:
             while True:
-                left = self._deadline - time.monotonic()
+                left = deadline - time.monotonic()
                 if left <= 0:
                     message = "The pool did not start in time."
                     raise RefusedError(
                         Answer(504, "start_timeout", message, self._limits.retry_after)
                     )
-                pause = min(left, self._limits.heartbeat_seconds) if self._beats else left
-                done, _ = await asyncio.wait({task}, timeout=pause)
+                pause = min(left, self._limits.heartbeat_seconds) if self._beat else left
+                done, _ = await asyncio.wait({task}, timeout=None if pause == math.inf else pause)
                 if done:
                     return task.result()
-                if self._beats:
-                    await self._beat()
+                if self._beat is not None:
+                    await self._tell(self._beat)
         finally:
             task.cancel()
 
-    async def _beat(self) -> None:
+    async def _tell(self, beat: Beat) -> None:
         if self.begun is None:
-            headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-            self.begun = web.StreamResponse(headers=headers)
-            await begin(self.begun, self._request)
-        await send(self.begun, HEARTBEAT)
-
-
-def _takes_events(path: str, body: bytes) -> bool:
-    """Tell whether the answer will be server-sent events; too large a body is not looked at."""
-    if path not in _EVENT_ROUTES or len(body) > _LARGEST_PARSED:
-        return False
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and value.get("stream") is True
+            headers = {"Content-Type": beat.content_type, "Cache-Control": "no-cache"}
+            self.begun = Begun(web.StreamResponse(headers=headers), beat)
+            await begin(self.begun.stream, self._request)
+        await send(self.begun.stream, beat.sign)
 
 
 def _refusal(answer: Answer) -> web.Response:

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import ollama
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
+from paddock.plan.engines.ollama import PROFILE as OLLAMA
 from support.plane import kubectl
 from support.zero import (
     CHAT,
+    MODEL,
     TOKENS,
     Activator,
     Node,
@@ -88,6 +92,94 @@ async def test_streaming_caller_hears_heartbeats_then_the_answer(
     events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     assert json.loads(events[0])["choices"][0]["delta"]
+
+
+class Loading(Node):
+    """Runs an engine that is healthy, and gives its first word after two heartbeats."""
+
+    loaded: asyncio.Event
+
+    async def engine(self, started: "asyncio.Future[None]") -> None:
+        self.loaded = asyncio.Event()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if request.method == "POST":
+                await self.loaded.wait()
+            return web.Response(text="data: [DONE]\n\n", content_type="text/event-stream")
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, port=self.port).start()
+        try:
+            started.set_result(None)
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+
+async def test_streaming_caller_hears_heartbeats_while_the_engine_loads_its_model(
+    control_plane: ControlPlane,
+    client: httpx.AsyncClient,
+    cluster: RealCluster,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    lines = []
+    async with node_of(cluster, namespace, tmp_path / "node", kind=Loading) as node:
+        assert isinstance(node, Loading)
+        make_pool(control_plane, namespace, node.port, scaling={"min": 0})
+        async with client.stream(
+            "POST", "/v1/completions", json={**CHAT, "stream": True}, headers=headers_of(namespace)
+        ) as answer:
+            async for line in answer.aiter_lines():
+                lines.append(line)
+                if node.answers_at and lines[-1] == ": waiting":
+                    node.loaded.set()
+    assert lines.count(": waiting") >= 1
+    assert lines[-2:] == ["data: [DONE]", ""]
+
+
+async def test_ollama_client_waits_through_a_start_and_gets_its_stream(
+    control_plane: ControlPlane,
+    front: Activator,
+    cluster: RealCluster,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    async with node_of(cluster, namespace, tmp_path / "node", OLLAMA) as node:
+        make_pool(control_plane, namespace, node.port, "Ollama", scaling={"min": 0})
+        node.stalls, types = asyncio.Event(), list[str]()
+
+        async def begun(answer: httpx.Response) -> None:
+            types.append(answer.headers["content-type"])
+            assert node.stalls is not None
+            node.stalls.set()
+
+        async with ollama.AsyncClient(
+            front.url, headers=headers_of(namespace), timeout=_SECONDS,
+            event_hooks={"response": [begun]},
+        ) as client:  # fmt: skip
+            asked = await client.generate(MODEL, "hi", options={"num_predict": TOKENS}, stream=True)
+            parts = [part async for part in asked]
+    assert types == ["application/x-ndjson"]
+    assert parts[-1].done
+    assert parts[-1].eval_count == TOKENS
+
+
+async def test_ollama_client_is_told_that_a_pool_did_not_start(
+    control_plane: ControlPlane, tmp_path: Path, namespace: str
+) -> None:
+    make_pool(control_plane, namespace, 9, "Ollama", scaling={"min": 0})
+    with activator(control_plane, tmp_path / "a", "--hold-seconds", "1",
+                   "--heartbeat-seconds", "0.3") as front:  # fmt: skip
+        async with ollama.AsyncClient(
+            front.url, headers=headers_of(namespace), timeout=_SECONDS
+        ) as client:
+            asked = await client.generate(MODEL, "hi", stream=True)
+            with pytest.raises(ollama.ResponseError, match="The pool did not start in time"):
+                [part async for part in asked]
 
 
 async def test_caller_that_leaves_is_forgotten(
