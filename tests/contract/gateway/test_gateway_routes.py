@@ -16,6 +16,7 @@ from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
 from paddock.puller.store import Store
 from paddock.wire import Json
+from support.clients import check_clients
 from support.engine_servers import serving
 from support.envoys import Gateway, free_place, gateway
 from support.stores import add_tiny_model, pool_of, renamed
@@ -218,3 +219,7 @@ def test_status_port_shows_nothing_that_changes_envoy(front: Front) -> None:
             answer = httpx.request(method, front.gateway.status_url + path, timeout=5)
             assert answer.status_code == 404
     assert httpx.post(f"{front.gateway.status_url}/ready", timeout=5).status_code == 404
+
+
+def test_clients_that_people_use_are_served_by_one_url(front: Front) -> None:
+    check_clients(front.gateway.url, "alpha", "beta")
