@@ -273,18 +273,25 @@ class RealCluster:
         content_type: str = "application/json",
         seconds: float = _TOTAL_SECONDS,
     ) -> Manifest:
-        """Send a request; one that is refused as unauthorised was not done, and is sent again."""
+        """Send a request; one that is refused as unauthorised was not done, and is sent again.
+
+        Both have the seconds of one: after them a write may be somebody else's to make.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         try:
             return await self._exchange(method, path, body, content_type, seconds)
         except ApiError as error:
             if error.status != _UNAUTHORIZED or self._reload is None:
                 raise
         await self._reload()
-        return await self._exchange(method, path, body, content_type, seconds)
+        return await self._exchange(method, path, body, content_type, until - loop.time())
 
     async def _exchange(
         self, method: str, path: str, body: Json, content_type: str, seconds: float
     ) -> Manifest:
+        if seconds <= 0:
+            raise ApiError(0, "The request's time was over before it was sent.")
         self.meter.requests[method] += 1
         configuration = self._client.configuration
         headers = {"Content-Type": content_type, "Accept": _ACCEPTED}
