@@ -6,11 +6,11 @@ from typing import TypeAlias
 import httpx
 
 from paddock import kinds, names
-from paddock.api.base import ObjectMeta
 from paddock.api.inferencepool import InferencePool, InferencePoolStatus
 from paddock.api.localmodel import LocalModel, LocalModelStatus
 from paddock.apply.changes import apply_changes
 from paddock.apply.events import record_event
+from paddock.apply.finalizers import apply_finalizers
 from paddock.apply.status import write_status
 from paddock.clock import Clock
 from paddock.errors import PaddockError
@@ -21,7 +21,7 @@ from paddock.kube.cluster import Cluster
 from paddock.observe.model import observe_model
 from paddock.observe.pool import PoolMemory, observe_pool
 from paddock.observe.warnings import Warnings
-from paddock.plan.model import ModelPlan, plan_model
+from paddock.plan.model import plan_model
 from paddock.plan.pool import plan_pool
 from paddock.settings import Settings
 from paddock.status.failure import with_failure
@@ -130,22 +130,19 @@ class Conductor:
             plan = plan_model(facts, self._settings)
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
-            await self._set_finalizers(model.metadata, plan)
+            if plan.finalizers is not None:
+                await apply_finalizers(
+                    self._cluster,
+                    self._cache,
+                    kinds.LOCAL_MODELS,
+                    model.metadata,
+                    plan.finalizers,
+                )
         refusals = (*plan.conflicts, *refusals)
         after = status_of_model(facts, plan, refusals)
         if plan.finalizers is None or model.metadata.deletion_timestamp is None:
             await self._tell(kinds.LOCAL_MODELS, model, after)
         return replace(_outcome(plan.outcome, refusals), wake=self._warnings.looked_for(key))
-
-    async def _set_finalizers(self, metadata: ObjectMeta, plan: ModelPlan) -> None:
-        if plan.finalizers is None:
-            return
-        manifest = await self._cluster.get(kinds.LOCAL_MODELS, metadata.namespace, metadata.name)
-        if manifest is None:
-            return
-        live = await self._cluster.patch_finalizers(kinds.LOCAL_MODELS, manifest, plan.finalizers)
-        if live is not None:
-            self._cache.put(kinds.LOCAL_MODELS, live)
 
     async def _reconcile_pool(self, key: Key) -> Outcome:
         pool = self._pool(key)
