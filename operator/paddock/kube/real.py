@@ -346,8 +346,12 @@ def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
 
 
 async def connect(kubeconfig: str | None = None, *, gate: WriteGate | None = None) -> RealCluster:
-    """Return the cluster this process is to work on: a kubeconfig, or the pod's own account."""
-    configuration = Configuration()
+    """Return the cluster this process is to work on: a kubeconfig, or the pod's own account.
+
+    The environment's proxies and netrc files are left out, as the watch layer leaves them out: the
+    client would read them anew for each request, in two threads.
+    """
+    configuration = Configuration(client_session_kwargs={"trust_env": False})
     configuration.connection_pool_maxsize = _CONNECTIONS
 
     async def load() -> None:
