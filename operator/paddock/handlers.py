@@ -25,6 +25,8 @@ _SELECTOR = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
 _SERVER_SECONDS = 300
 _SILENCE_SECONDS = 70
 _PAGE = 100
+_IDLE_SECONDS = 0.1
+"""How long kopf keeps a task, and in it the last event, of an object that is quiet again."""
 _JOIN_SECONDS = 5.0
 
 
@@ -182,7 +184,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = None
     settings.watching.inactivity_timeout = _SILENCE_SECONDS
     settings.watching.chunk_size = _PAGE
-    settings.queueing.idle_timeout = 1
+    settings.queueing.idle_timeout = _IDLE_SECONDS
     for kind in kinds.WATCHED_CHILDREN:
         settings.watching.label_selectors[kind.group, kind.plural] = _SELECTOR
     return settings
