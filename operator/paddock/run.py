@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -205,6 +206,7 @@ async def run_operator(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     registry = Registry(catalog.OPERATOR)
+    gc.freeze()  # modules are never garbage: a full collection looked through them for 60 ms
     measures = ObjectMeasures(registry)
     async with (
         exporting(registry, settings),
