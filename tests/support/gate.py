@@ -203,7 +203,7 @@ class Gate:
         try:
             await asyncio.wait({passing, ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._watches.remove(watch)
+            self._watches = [other for other in self._watches if other is not watch]
             for task in (passing, ended):
                 task.cancel()
         return outgoing
@@ -215,8 +215,13 @@ class Gate:
                     await outgoing.write(line)
 
     async def inject(self, content: bytes, kind: str = "") -> int:
-        """Write into the open watches of a kind, then end them; return how many they were."""
+        """Write into the open watches of a kind, then end them; return how many they were.
+
+        They count as open no more, so whoever waits for watches waits for the next ones: between
+        the end of one and the next there may be too little time to be seen by looking.
+        """
         chosen = [watch for watch in self._watches if kind in watch.path]
+        self._watches = [watch for watch in self._watches if watch not in chosen]
         for watch in chosen:
             with contextlib.suppress(ConnectionError):
                 await watch.outgoing.write(content)
