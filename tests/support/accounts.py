@@ -1,12 +1,17 @@
 """The real operator as a process with the rights of an installed ServiceAccount, and no more."""
 
 import json
+import ssl
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from paddock.api.localmodel import LocalModel
 from support.chart_site import Site
@@ -108,6 +113,26 @@ class Story:
             lambda: _same(self.get(kind, name), before),
         )
 
+    @contextmanager
+    def restless(self, path: str) -> Iterator[None]:
+        """Have somebody annotate an object without a pause, as long as it is there."""
+        place = f"{self.site.plane.server}{path}"
+        enough = threading.Event()
+        restless = threading.Thread(target=_annotate, args=(self.administrator(), place, enough))
+        restless.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            restless.join()
+
+    def administrator(self) -> httpx.Client:
+        """Return a client that may do everything."""
+        pki = self.site.plane.folder / "pki"
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        return httpx.Client(verify=context, timeout=DEADLINE)
+
     def pulling(self, model: str) -> str:
         """Wait for the pod of a model's pull Job and return its name."""
         pods = self.operator.until(
@@ -145,3 +170,15 @@ def _same(live: dict[str, Any] | None, before: dict[str, Any]) -> bool:
     return live is not None and all(
         live.get(key) == before.get(key) for key in ("spec", "data") if key in before
     )
+
+
+def _annotate(client: httpx.Client, place: str, enough: threading.Event) -> None:
+    kind = {"Content-Type": "application/merge-patch+json"}
+    number = 0
+    with client:
+        while not enough.is_set():
+            number += 1
+            patch = {"metadata": {"annotations": {"example.com/restless": str(number)}}}
+            answer = client.patch(place, content=json.dumps(patch), headers=kind)
+            if answer.status_code != httpx.codes.OK:
+                return

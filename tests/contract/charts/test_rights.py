@@ -50,7 +50,7 @@ def tell_everything(story: Story) -> None:
     story.until_drift_is_undone("configmap", "chat", {"data": {"models.ini": "changed"}})
     story.until_drift_is_undone("networkpolicy", "chat", {"spec": {"policyTypes": ["Ingress"]}})
     story.until_drift_is_undone("pdb", "chat", {"spec": {"maxUnavailable": 0}})
-    story.apply(inference_pool("chat", "LlamaCpp", "tiny", replicas=1))
+    meet_a_conflict(story)
     for kind in ("pdb", "configmap"):
         story.operator.until(f"no {kind}", lambda kind=kind: story.get(kind, "chat") is None)
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", telemetry=TELEMETRY))
@@ -81,6 +81,19 @@ def tell_everything(story: Story) -> None:
 def _finalizers(story: Story, model: str) -> list[str]:
     found: list[str] = (story.get("localmodel", model) or {})["metadata"].get("finalizers", [])
     return found
+
+
+def meet_a_conflict(story: Story) -> None:
+    """Have a child change while it is deleted: the operator reads its pool again, only then."""
+    budgets = f"/apis/policy/v1/namespaces/{story.site.namespace}/poddisruptionbudgets"
+    with story.restless(f"{budgets}/chat"):
+        story.apply(inference_pool("chat", "LlamaCpp", "tiny", replicas=1))
+        story.operator.until("the pool is read again", lambda: _is_read(story, "inferencepools"))
+
+
+def _is_read(story: Story, plural: str) -> bool:
+    records = used_by(story.site.plane, story.operator.user)
+    return any((each.verb, each.resource) == ("get", plural) for each in records)
 
 
 def nudge_the_gateway(story: Story) -> None:
