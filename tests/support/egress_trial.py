@@ -1,6 +1,7 @@
 """Run in a network namespace of its own: opens and closes the way out beside a host's firewall.
 
-Prints the firewall before, between and after, as JSON.
+The first one finds what an earlier cluster of the same number left behind. Prints the firewall
+before, between and after, as JSON.
 """
 
 import json
@@ -29,6 +30,9 @@ def main(folder: Path, *, filtered: bool) -> None:
         Egress(f"paddock{index}", addresses_of(index), folder / str(index)) for index in (0, 1)
     )
     pictures = [picture()]
+    first.up()
+    first.record.unlink()
+    FORWARD.write_text("0")  # only the table is left of it
     first.up()
     first.up()
     pictures.append(picture())

@@ -26,8 +26,8 @@ class Egress:
     record: Path
 
     def up(self) -> None:
-        """Let pods out, unless they already can."""
-        if self._table in _tables():
+        """Let pods out, unless they already can; what somebody undid a part of is made anew."""
+        if self._is_whole():
             return
         if not self.record.exists():
             self.record.parent.mkdir(parents=True, exist_ok=True)
@@ -35,23 +35,29 @@ class Egress:
         _FORWARD.write_text("1")
         if _host_filters():
             for rule in self._rules():
+                _delete_rule(rule)
                 run(["iptables", "-w", "-I", *rule])
         nft("-f", "-", stdin=self._ruleset())
 
     def down(self, others: Iterable[Path]) -> None:
         """Undo it; while other clusters need forwarding, one of their records keeps what it was."""
-        if not self.record.exists():
-            return
         if _host_filters():
             for rule in self._rules():
                 _delete_rule(rule)
         if self._table in _tables():
             nft("delete", "table", "ip", self._table)
+        if not self.record.exists():
+            return
         was = self.record.read_text()
         heir = next((other for other in others if other.exists()), None)
         if was == "0":
             (heir or _FORWARD).write_text(was)
         self.record.unlink()
+
+    def _is_whole(self) -> bool:
+        """Return whether all that `up` makes is there: a table alone lets nothing out."""
+        forwards = self.record.exists() and _FORWARD.read_text().strip() == "1"
+        return forwards and self._table in _tables()
 
     @property
     def _table(self) -> str:
@@ -67,8 +73,11 @@ class Egress:
         )  # fmt: skip
 
     def _ruleset(self) -> str:
+        """Return the table, in place of one of this name that was left behind."""
         own = f"{self.addresses.link}, {self.addresses.pods}"
         return (
+            f"table ip {self._table}\n"
+            f"delete table ip {self._table}\n"
             f"table ip {self._table} {{\n"
             "  chain out {\n"
             "    type nat hook postrouting priority srcnat;\n"
