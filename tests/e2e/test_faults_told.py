@@ -29,7 +29,8 @@ pytestmark = pytest.mark.e2e
 LIMIT = 10.0
 _GIVEN_UP = 30.0
 SHARED = {"claimName": "tiny-weights"}
-_ABSENT_REGISTRY = "registry.invalid"
+_ABSENT_REGISTRY = "127.0.0.1:18998"
+"""Nobody listens there; how soon a name that does not exist is known is up to the machine's DNS."""
 _NODE_REGISTRY = "127.0.0.1:18999"
 _TAKEN_GPU = "example.com/absent-gpu"
 
