@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from paddock.api.inferencepool import EngineName
 from paddock.local.cluster import EmbeddedCluster
+from paddock.local.images.recipes import operator_image
 from paddock.local.progress import Quiet
-from paddock.local.trial import assembled
 from paddock.wire import Manifest
 from support.world import local_model
 
@@ -58,10 +57,11 @@ def test_up_installs_and_says_what_is_wrong_and_down_takes_all_out(
     somebodys: EmbeddedCluster,
 ) -> None:
     before = picture(somebodys)
-    image = assembled(somebodys, (EngineName.LLAMA_CPP,), Quiet()).image
+    image = operator_image(Quiet())
+    somebodys.node.load_image(image.archive)
     host = somebodys.addresses.host
     code, said = paddock(
-        somebodys, "up", "--engine", "llama-cpp", "--operator-image", image,
+        somebodys, "up", "--engine", "llama-cpp", "--operator-image", image.name,
         "--model", f"https://{host}/model.gguf",
     )  # fmt: skip
     assert code == 1
