@@ -41,6 +41,16 @@ def source(cluster: EmbeddedCluster, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def world(cluster: EmbeddedCluster) -> Iterator[World]:
     """Give a fresh namespace that enforces Pod Security restricted."""
+    yield from _fresh(cluster)
+
+
+@pytest.fixture(scope="module")
+def common(cluster: EmbeddedCluster) -> Iterator[World]:
+    """Give one such namespace to all tests of a file that leave it as they found it."""
+    yield from _fresh(cluster)
+
+
+def _fresh(cluster: EmbeddedCluster) -> Iterator[World]:
     namespace = f"t-{secrets.token_hex(4)}"
     cluster.apply(
         [

@@ -11,23 +11,23 @@ from click.testing import CliRunner
 
 from paddock.__main__ import main
 from paddock.local.cluster import EmbeddedCluster
-from support.world import World, inference_pool, local_model
+from support.world import Manifest, World, inference_pool, local_model
 
 pytestmark = pytest.mark.e2e
 OPERATOR = ("-n", "paddock-system")
 
 
 @pytest.fixture
-def served(world: World, source: str) -> World:
-    """Serve two models by two engines."""
-    world.apply(
+def served(common: World, source: str) -> World:
+    """Serve two models by two engines; what an earlier test changed is put right."""
+    common.apply(
         local_model("tiny", source, storage={"size": "1Gi"}),
         inference_pool("cpp", "LlamaCpp", models=[{"name": "tiny", "as": "small"}]),
         inference_pool("oll", "Ollama", "tiny"),
     )
     for pool in ("cpp", "oll"):
-        world.until_ready("inferencepool", pool)
-    return world
+        common.until_ready("inferencepool", pool)
+    return common
 
 
 @contextmanager
@@ -47,11 +47,27 @@ def ids(world: World) -> list[str]:
     return [each["id"] for each in httpx.get(f"{world.gateway}/v1/models").json()["data"]]
 
 
+def test_settled_gateway_costs_no_write(served: World) -> None:
+    before = len(served.operator_writes())
+    served.cluster.kubectl(*OPERATOR, "rollout", "restart", "deployment/paddock-operator")
+    served.cluster.kubectl(*OPERATOR, "rollout", "status", "deployment/paddock-operator")
+    served.apply(local_model("probe", "hf://only-one-part"))
+    served.until_reason("localmodel", "probe", "InvalidSpec")  # the new leader has worked
+
+    new = served.operator_writes()[before:]
+    assert [write for write in new if not write.name.startswith("probe")] == []
+
+
 def test_one_url_serves_the_models_of_every_pool(served: World) -> None:
     for model in ("small", "tiny"):
         assert served.ask(model)["choices"][0]["message"]["role"] == "assistant"
     assert ids(served) == ["small", "tiny"]
-    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "stream": False}
+    body = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "hi"}],
+        "stream": False,
+        "options": {"num_predict": 4},
+    }
     assert httpx.post(f"{served.gateway}/api/chat", json=body, timeout=30).json()["done"]
     assert httpx.post(f"{served.gateway}/api/pull", json={"model": "x"}).status_code == 403
     status, reason, message = served.condition("inferencepool", "cpp", "GatewayReady")
@@ -72,12 +88,18 @@ def test_gateway_serves_and_starts_anew_without_the_operator(
 ) -> None:
     with without_operator(cluster):
         assert served.ask("small")["choices"]
-        (before,) = served.every("pods", "-l", "app.kubernetes.io/component=gateway")
+        (before,) = staying(served, "app.kubernetes.io/component=gateway")
         served.delete("pod", before["metadata"]["name"], "--grace-period=1")
         served.until("a new Envoy serves", lambda: answers(served, "small"))
-        (engine,) = served.every("pods", "-l", "paddock.dev/pool=cpp")
+        (engine,) = staying(served, "paddock.dev/pool=cpp")
         served.delete("pod", engine["metadata"]["name"], "--grace-period=1")
         served.until("the new engine is found", lambda: served_by_new(served, engine))
+
+
+def staying(world: World, label: str) -> list[Manifest]:
+    """Return the pods that are not on their way out, as an earlier revision's may be."""
+    pods = world.every("pods", "-l", label)
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def answers(world: World, model: str) -> bool:
@@ -94,17 +116,6 @@ def served_by_new(world: World, old: dict[str, object]) -> bool:
     names = {pod["metadata"]["name"] for pod in pods}
     gone = json.loads(json.dumps(old))["metadata"]["name"] not in names
     return gone and answers(world, "small")
-
-
-def test_settled_gateway_costs_no_write(served: World) -> None:
-    before = len(served.operator_writes())
-    served.cluster.kubectl(*OPERATOR, "rollout", "restart", "deployment/paddock-operator")
-    served.cluster.kubectl(*OPERATOR, "rollout", "status", "deployment/paddock-operator")
-    served.apply(local_model("probe", "hf://only-one-part"))
-    served.until_reason("localmodel", "probe", "InvalidSpec")  # the new leader has worked
-
-    new = served.operator_writes()[before:]
-    assert [write for write in new if not write.name.startswith("probe")] == []
 
 
 def test_gateway_goes_with_the_last_pool(served: World) -> None:
