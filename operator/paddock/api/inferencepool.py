@@ -255,6 +255,15 @@ class Gateway(Record):
             "than the others."
         ),
     ] = None
+    replicas: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=32,
+            description="Envoys of the namespace's gateway; the pool that asks for most decides "
+            "(default 1).",
+        ),
+    ] = None
     auth: Auth | None = None
     limits: Limits | None = None
     weight: Annotated[

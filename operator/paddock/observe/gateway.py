@@ -24,7 +24,7 @@ from paddock.wire import Json, Manifest
 _SECONDS = 3.0
 _CLUSTER, _HEALTHY = "cluster.", ".membership_healthy"
 _WARMING = "cluster_manager.warming_clusters"
-_KINDS = (kinds.DEPLOYMENTS, kinds.SERVICES, kinds.CONFIG_MAPS, kinds.NETWORK_POLICIES)
+_KINDS = kinds.POOL_CHILDREN
 
 
 async def observe_gateway(

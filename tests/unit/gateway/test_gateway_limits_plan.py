@@ -43,7 +43,7 @@ def test_without_limits_the_defaults_hold_and_nothing_is_counted() -> None:
     assert longest_body(served[0]) is None
     assert times(served[0].offers) == {"timeout": "3600s", "idle_timeout": "600s"}
     assert counted(served[0]) == {}
-    assert buckets(served) == {}
+    assert buckets(served, 1) == {}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,13 @@ def test_requests_are_counted_by_model_and_caller(gateway: dict[str, Json], by: 
 
     said = {by: "alpha", "retry-after": "9"}
     assert counted(served) == said
+
+
+def test_each_of_several_envoys_holds_its_share_of_a_minute() -> None:
+    served = served_by([limited("a", "alpha", limits={"requestsPerMinute": 7})], MODELS)
+
+    for replicas, most in ((1, 7), (2, 4), (9, 1)):
+        assert f'"max_tokens":{most},' in json.dumps(buckets(served, replicas)).replace(" ", "")
 
 
 def test_limit_in_flight_is_the_clusters_and_a_new_limit_leaves_the_listener_alone() -> None:

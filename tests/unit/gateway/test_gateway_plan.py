@@ -3,13 +3,18 @@
 from dataclasses import replace
 
 from paddock import names
+from paddock.api.inferencepool import Gateway as DeclaredGateway
 from paddock.api.inferencepool import InferencePool
-from paddock.facts import Apply, Change, Done, EnvoyReport, GatewayFacts, Refusal, Wait
+from paddock.facts import Apply, Change, Delete, Done, EnvoyReport, GatewayFacts, Refusal, Wait
 from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway
 from paddock.raw import at, text
 from paddock.status.gateway import state_of_gateway
 from support.gateways import CPP, OLLAMA, SETTINGS, envoy_pod, gateway_facts, settled_gateway
 from support.typed import as_typed, without_empty
+
+TWO = CPP.model_copy(
+    update={"spec": CPP.spec.model_copy(update={"gateway": DeclaredGateway(replicas=2)})}
+)
 
 
 def planned(facts: GatewayFacts) -> GatewayPlan:
@@ -37,8 +42,24 @@ def test_every_pool_owns_the_gateway_and_none_controls_it() -> None:
 
 
 def test_objects_hold_only_fields_that_kubernetes_knows() -> None:
-    for manifest in planned(gateway_facts(CPP)).wanted:
+    for manifest in planned(gateway_facts(TWO)).wanted:
         assert as_typed(manifest) == without_empty(manifest)
+
+
+def test_pool_that_asks_for_most_decides_how_many_envoys_there_are() -> None:
+    plan = planned(settled_gateway(gateway_facts(OLLAMA, TWO)))
+    (deployment,) = (each for each in plan.wanted if each["kind"] == "Deployment")
+
+    assert at(deployment, "spec", "replicas") == 2
+    assert plan.changes == ()
+    assert [each["kind"] for each in plan.wanted].count("PodDisruptionBudget") == 1
+
+
+def test_budget_of_disruption_goes_when_one_envoy_is_enough_again() -> None:
+    plan = planned(replace(settled_gateway(gateway_facts(TWO)), pools=(CPP,)))
+    deleted = [each for each in plan.changes if isinstance(each, Delete)]
+
+    assert [each.kind.kind for each in deleted] == ["PodDisruptionBudget"]
 
 
 def test_settled_gateway_changes_nothing_and_waits_for_nothing() -> None:

@@ -1,19 +1,22 @@
 """What an Envoy of the gateway starts from: where its files are, and what it tells of itself. Pure.
 
 Its admin page listens on the loopback only; the status port shows the operator the versions in
-force, the pools that have pods and what passes to them, and nothing that changes anything.
+force, the pools that have pods and what passes to them, and the kubelet when nobody is answered
+any more; meanwhile callers are asked to open new connections, and nothing else changes.
 """
 
 from dataclasses import dataclass
 
 from paddock import names
+from paddock.plan.gateway.draining import drain_filters, pause_route
+from paddock.plan.gateway.listener import LISTENER
 from paddock.plan.gateway.signals import FLUSH_SECONDS, collector_cluster, sink
 from paddock.plan.gateway.xds import address, from_file, http_filter, typed
 from paddock.wire import Json
 
 CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE = "clusters.json", "listeners.json", "routes.json"
 STATE_PATH, LOAD_PATH, READY_PATH = "/state", "/load", "/ready"
-_ADMIN = "admin"
+_ADMIN, _STATUS = "admin", "status"
 _LOOPBACK = "127.0.0.1"
 _SHOWN = "(version_text|[.]warming_clusters|pool/.*[.]membership_healthy)$"
 _STATE = f"/stats?format=json&filter={_SHOWN}"
@@ -46,7 +49,8 @@ def bootstrap(namespace: str, place: Place, collector: str | None = None) -> dic
         "static_resources": {
             "listeners": [_status_listener(place.status_port)],
             "clusters": [
-                _admin_cluster(place.admin_port),
+                _loopback_cluster(_ADMIN, place.admin_port),
+                _loopback_cluster(_STATUS, place.status_port),
                 *([collector_cluster(collector)] if collector else ()),
             ],
         },
@@ -61,12 +65,20 @@ def _status_listener(port: int) -> Json:
     routes: list[Json] = [_shown(path, admin) for path, admin in shown.items()]
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix="status",
-        http_filters=[http_filter("router", "router.v3.Router")],
-        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        stat_prefix=_STATUS,
+        stream_idle_timeout="0s",
+        http_filters=[
+            *drain_filters(_ADMIN, _STATUS, LISTENER),
+            http_filter("router", "router.v3.Router"),
+        ],
+        route_config={
+            "virtual_hosts": [
+                {"name": "all", "domains": ["*"], "routes": [*routes, pause_route()]},
+            ]
+        },
     )
     return {
-        "name": "status",
+        "name": _STATUS,
         "address": address(port),
         "filter_chains": [
             {
@@ -92,13 +104,13 @@ def _shown(path: str, admin: str) -> Json:
     }
 
 
-def _admin_cluster(port: int) -> Json:
+def _loopback_cluster(name: str, port: int) -> Json:
     endpoint: Json = {"endpoint": {"address": address(port, _LOOPBACK)}}
     return {
-        "name": _ADMIN,
+        "name": name,
         "type": "STATIC",
         "load_assignment": {
-            "cluster_name": _ADMIN,
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [endpoint]}],
         },
     }

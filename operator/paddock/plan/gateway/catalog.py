@@ -92,6 +92,12 @@ def limits_of(pool: InferencePool) -> Limits:
     return (gateway.limits if gateway is not None else None) or Limits()
 
 
+def gateway_replicas(pools: Iterable[InferencePool]) -> int:
+    """Return how many Envoys the namespace has: as many as the pool that asks for most."""
+    asked = (pool.spec.gateway.replicas for pool in pools if pool.spec.gateway is not None)
+    return max((count for count in asked if count is not None), default=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """One name that requests may bear, with the pools behind it."""

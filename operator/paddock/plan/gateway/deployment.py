@@ -7,7 +7,8 @@ and routes are read while it runs.
 import json
 
 from paddock import names
-from paddock.plan.gateway.bootstrap import READY_PATH as STARTED_PATH
+from paddock.plan.gateway.bootstrap import STATE_PATH
+from paddock.plan.gateway.draining import DRAIN_PATH, MOST_SECONDS
 from paddock.plan.gateway.objects import gateway_labels, gateway_selector
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
 from paddock.plan.gateway.routes import READY_PATH
@@ -20,7 +21,7 @@ _RESOURCE = (
     f"service.name={names.GATEWAY},service.instance.id=$(POD),k8s.namespace.name={{namespace}}"
 )
 """What the signals of one Envoy say of where they come from."""
-_DRAIN_SECONDS, _GRACE_SECONDS = 10, 30
+_GRACE_SECONDS = MOST_SECONDS + 30
 
 
 def build_gateway_deployment(
@@ -78,7 +79,7 @@ def _container(namespace: str, image: str) -> Json:
         "timeoutSeconds": 3,
     }
     alive: dict[str, Json] = {
-        "httpGet": {"path": STARTED_PATH, "port": names.GATEWAY_STATUS_PORT},
+        "httpGet": {"path": STATE_PATH, "port": names.GATEWAY_STATUS_PORT},
         "timeoutSeconds": 3,
     }
     return {
@@ -104,6 +105,8 @@ def _container(namespace: str, image: str) -> Json:
         ],
         "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2},
         "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
+        "lifecycle": {
+            "preStop": {"httpGet": {"path": DRAIN_PATH, "port": names.GATEWAY_STATUS_PORT}},
+        },
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }  # fmt: skip

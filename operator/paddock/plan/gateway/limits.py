@@ -59,10 +59,13 @@ def count_requests() -> Json:
     return http_filter(RATE_FILTER, "local_ratelimit.v3.LocalRateLimit", stat_prefix=RATE_FILTER)
 
 
-def buckets(served: Sequence[Served]) -> dict[str, Json]:
-    """Return the route table's buckets: one for each model and caller; none without limits."""
+def buckets(served: Sequence[Served], replicas: int) -> dict[str, Json]:
+    """Return the route table's buckets: one for each model and caller; none without limits.
+
+    Each Envoy holds its share, because connections spread over them.
+    """
     descriptors = [
-        _bucket(each, kind, most)
+        _bucket(each, kind, math.ceil(most / replicas))
         for each in served
         if (most := requests_per_minute(each)) is not None
         for kind in ((KEY, ACCOUNT) if each.is_guarded else (_ADDRESS,))

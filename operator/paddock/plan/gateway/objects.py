@@ -81,6 +81,20 @@ def build_gateway_config_map(metadata: dict[str, Json], rendering: Rendering) ->
     }
 
 
+def build_gateway_disruption_budget(metadata: dict[str, Json]) -> Manifest:
+    """Build the PodDisruptionBudget of a gateway of several Envoys: one may be away at a time."""
+    return {
+        "apiVersion": kinds.DISRUPTION_BUDGETS.api_version,
+        "kind": kinds.DISRUPTION_BUDGETS.kind,
+        "metadata": metadata,
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": gateway_selector()},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def build_gateway_network_policy(metadata: dict[str, Json], operator_namespace: str) -> Manifest:
     """Build the NetworkPolicy: the namespace may ask, the operator may also see the status."""
     operator: Json = {

@@ -20,12 +20,13 @@ from paddock.facts import (
     Wait,
 )
 from paddock.plan.changes import plan_changes
-from paddock.plan.gateway.catalog import served_by
+from paddock.plan.gateway.catalog import gateway_replicas, served_by
 from paddock.plan.gateway.clusters import pool_cluster_name
 from paddock.plan.gateway.collector import build_gateway_collector
 from paddock.plan.gateway.deployment import build_gateway_deployment
 from paddock.plan.gateway.objects import (
     build_gateway_config_map,
+    build_gateway_disruption_budget,
     build_gateway_network_policy,
     build_gateway_service,
     gateway_metadata,
@@ -35,7 +36,7 @@ from paddock.plan.gateway.staging import next_step
 from paddock.settings import Settings
 from paddock.wire import Manifest
 
-PRUNED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy"})
+PRUNED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget"})
 """Kinds of which a gateway has one more while a pool asks for telemetry; its Service, which the
 operator may not delete, stays without an endpoint until the last pool goes."""
 _NUDGE_SECONDS = 5
@@ -79,12 +80,14 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     if not pools:
         return GatewayPlan()
     metadata = gateway_metadata(facts.namespace, pools)
+    replicas = gateway_replicas(pools)
     wanted: tuple[Manifest, ...] = (
         build_gateway_service(metadata),
         build_gateway_network_policy(metadata, settings.operator_namespace),
+        *((build_gateway_disruption_budget(metadata),) if replicas > 1 else ()),
     )
     if facts.refusal is not None:
-        kept = plan_changes(wanted, facts.children)
+        kept = plan_changes(wanted, facts.children, prune={kinds.DISRUPTION_BUDGETS.kind})
         return GatewayPlan(wanted, kept.changes, kept.refusals, routes=_routes(facts))
     ready = ready_pods(facts)
     said = {pod.uid: facts.reports.get(pod.uid, EnvoyReport()) for pod in ready}
@@ -97,7 +100,7 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     wanted = (
         build_gateway_config_map(metadata, step),
         *wanted,
-        build_gateway_deployment(metadata, rendering, settings.images.gateway),
+        build_gateway_deployment(metadata, rendering, settings.images.gateway, replicas),
         *build_gateway_collector(facts.namespace, pools, settings),
     )
     planned = plan_changes(wanted, facts.children, prune=PRUNED)

@@ -15,7 +15,7 @@ from paddock.plan.gateway.bootstrap import (
     Place,
     bootstrap,
 )
-from paddock.plan.gateway.catalog import Served, served_by
+from paddock.plan.gateway.catalog import Served, gateway_replicas, served_by
 from paddock.plan.gateway.clusters import (
     activator_cluster,
     aggregate_cluster,
@@ -79,7 +79,7 @@ def render(
     )
     served = served_by(alive, models)
     known = callers or Callers()
-    table = route_table(served, known)
+    table = route_table(served, known, gateway_replicas(alive))
     access = access_to(served, namespace, known)
     clusters = [*(pool_cluster(pool, around.domain) for pool in alive), *_joined(served, around)]
     source: Json = {

@@ -59,7 +59,7 @@ GET_PATTERN = "|".join(
 )
 
 
-def route_table(served: Sequence[Served], callers: Callers) -> dict[str, Json]:
+def route_table(served: Sequence[Served], callers: Callers, replicas: int = 1) -> dict[str, Json]:
     """Return the whole table."""
     return typed(
         "config.route.v3.RouteConfiguration",
@@ -70,7 +70,7 @@ def route_table(served: Sequence[Served], callers: Callers) -> dict[str, Json]:
                 "name": "all",
                 "domains": ["*"],
                 "routes": list(_routes(served, callers)),
-                **buckets(served),
+                **buckets(served, replicas),
             }
         ],
     )
