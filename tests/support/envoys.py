@@ -27,7 +27,7 @@ from paddock.plan.gateway.xds import text as as_text
 from paddock.wire import Manifest
 from support.ports import free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 RESOURCE = {
     "OTEL_RESOURCE_ATTRIBUTES": "service.name=paddock-gateway,service.instance.id=envoy-1,"
     "k8s.namespace.name=team"
