@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from contract.telemetry.test_gateway_bill import POOLS, ask_many, billed, front
+from support.billing import POOLS, ask_many, billed, front
 from support.envoys import Gateway
 from support.metered import metered
 from support.signals import collecting_requests

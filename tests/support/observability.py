@@ -8,9 +8,14 @@ from typing import Any
 
 import yaml
 
+from paddock.plan.gateway.signals import CALLER
+from paddock.plan.telemetry.request_metrics import LABELS
+
 FOLDER = Path(__file__).resolve().parents[2] / "manifests" / "observability"
 DASHBOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
 _FILLED = {"$__rate_interval": "5s", "$namespace": ".*", "$pool": ".*", "$model": ".*"}
+
+_LABELS = {each.replace(".", "_") for each in (*LABELS, CALLER, "gen_ai.token.type")}
 
 
 def panels() -> Iterator[tuple[str, str]]:
@@ -45,4 +50,4 @@ def alerts() -> dict[str, Any]:
 
 
 def metrics_of(query: str) -> set[str]:
-    return set(re.findall(r"\bpaddock_\w+", query))
+    return set(re.findall(r"\b(?:paddock|gen_ai)_\w+", query)) - _LABELS

@@ -15,7 +15,7 @@ import yaml
 from paddock.local import debian
 from support.ports import free_port
 
-DEADLINE = 40.0
+DEADLINE = 120.0
 _POLL = 0.1
 
 

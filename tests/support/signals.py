@@ -83,9 +83,16 @@ class Signals:
 
 @contextmanager
 def collecting_requests(
-    folder: Path, pools: Sequence[InferencePool], *, port: int | None = None
+    folder: Path,
+    pools: Sequence[InferencePool],
+    *,
+    port: int | None = None,
+    metrics_to: str | None = None,
 ) -> Iterator[Signals]:
-    """Run the Collector that these pools' gateway has, before a receiver of all they name."""
+    """Run the Collector that these pools' gateway has, before a receiver of all they name.
+
+    Metrics go to a Prometheus instead, where one is named.
+    """
     folder.mkdir()
     port, own = port or free_port(), free_port()
     with sink() as (url, bodies):
@@ -93,5 +100,10 @@ def collecting_requests(
         config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = f"127.0.0.1:{port}"
         for name, exporter in config["exporters"].items():
             config["exporters"][name] = {**exporter, **to_sink(url)["otlphttp"]}
+        if metrics_to is not None:
+            config["exporters"]["prometheusremotewrite"] = {"endpoint": metrics_to}
+            for name, pipeline in config["service"]["pipelines"].items():
+                if name.startswith("metrics"):
+                    pipeline["exporters"] = ["prometheusremotewrite"]
         with running(folder, yaml.safe_dump(config), f"http://127.0.0.1:{own}/metrics") as log:
             yield Signals(Received(bodies), f"127.0.0.1:{port}", log)

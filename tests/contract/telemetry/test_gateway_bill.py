@@ -1,95 +1,32 @@
 """Sums good enough to bill from, and a Collector that is away, stuck or refuses: nobody notices."""
 
-import json
 import random
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from paddock.api.inferencepool import EngineName, InferencePool
-from paddock.callers import Callers
-from paddock.cli.signing import new_private_key, new_record, public_key, token_of
-from paddock.plan.gateway.bootstrap import Place
-from paddock.plan.gateway.key_ring import JWKS_FIELD, key_ring
-from paddock.plan.gateway.rendering import Surroundings, render
-from paddock.wire import Json
 from support.answering import answering
-from support.envoys import Gateway, free_place, gateway
-from support.gateways import ALPHA, BETA
+from support.billing import (
+    FLUSH_SECONDS,
+    KEYS,
+    POOLS,
+    Bill,
+    ask,
+    ask_many,
+    billed,
+    front,
+)
+from support.envoys import Gateway
 from support.metered import metered
 from support.ports import free_port
-from support.signals import COLLECTOR, Signals, collecting_requests, measured, often
-from support.stores import pool_of, renamed
+from support.signals import Signals, collecting_requests
 
 pytestmark = pytest.mark.contract
-GUARD: Json = {"auth": {"apiKeys": "Accepted"}}
-FIRST = measured(renamed(pool_of(EngineName.LLAMA_CPP, "alpha", gateway=GUARD), "first"))
-SECOND = measured(renamed(pool_of(EngineName.LLAMA_CPP, "beta", gateway=GUARD), "second"))
-POOLS = (FIRST, SECOND)
-MODELS = {"alpha": ALPHA, "beta": BETA}
-POOL_OF = {"alpha": "first", "beta": "second"}
-LABELS = ("gen_ai.request.model", "paddock.pool", "gen_ai.token.type", "paddock.caller")
-_FLUSH_SECONDS = 1
-"""As often as these tests have sums brought away."""
-PRIVATE = new_private_key()
-RECORDS = [new_record(name, ["*"], None, datetime.now(UTC)) for name in ("ann", "bob", "cleo")]
-KEYS = {each.id: token_of(each, "paddock/team", PRIVATE) for each in RECORDS}
-RING = {JWKS_FIELD: json.dumps({"keys": [public_key(PRIVATE)]})}
-CALLERS = Callers(key_ring({"data": RING}))
-Bill = Counter[tuple[str, ...]]
-
-
-@contextmanager
-def front(
-    folder: Path, collector: str, backend: str, place: Place | None = None,
-    pools: tuple[InferencePool, ...] = POOLS,
-) -> Iterator[Gateway]:  # fmt: skip
-    folder.mkdir()
-    place = place or free_place(folder)
-    rendering = render("team", pools, MODELS, Surroundings(place=place), CALLERS)
-    backends = {f"{pool.metadata.name}.team": backend for pool in pools}
-    with gateway(often(rendering), place, folder, {**backends, COLLECTOR: collector}) as running:
-        yield running
-
-
-def ask(client: httpx.Client, chosen: random.Random) -> Bill:
-    """Ask once, and return what the answer said it took."""
-    model = chosen.choice(["alpha", "beta"])
-    words, tokens = chosen.randint(1, 40), chosen.randint(1, 30)
-    body = {
-        "model": model, "prompt": "word " * words, "max_tokens": tokens,
-        "stream": chosen.random() < 0.5,
-    }  # fmt: skip
-    key = chosen.choice(list(KEYS))
-    headers = {"Authorization": f"Bearer {KEYS[key]}"}
-    answer = client.post("/v1/completions", json=body, headers=headers)
-    assert answer.status_code == 200, answer.text
-    place = (model, POOL_OF[model])
-    return Counter({(*place, "input", key): words, (*place, "output", key): tokens})
-
-
-def ask_many(url: str, count: int, seed: int, callers: int = 4) -> Bill:
-    def some(caller: int) -> Bill:
-        chosen, told = random.Random(seed * 100 + caller), Bill()  # noqa: S311 - no secret
-        with httpx.Client(base_url=url, timeout=60) as client:
-            for _ in range(count // callers):
-                told += ask(client, chosen)
-        return told
-
-    with ThreadPoolExecutor(callers) as pool:
-        return sum(pool.map(some, range(callers)), Bill())
-
-
-def billed(signals: Signals) -> Bill:
-    return signals.sums("paddock.gateway.tokens", *LABELS)
 
 
 def test_bill_is_the_clients_own_sum_also_after_a_restart(tmp_path: Path) -> None:
@@ -116,13 +53,13 @@ def test_envoy_that_is_killed_loses_what_its_last_flush_did_not_bring(tmp_path: 
             httpx.Client(base_url=running.url, timeout=60) as client,
         ):
             signals.until("something was counted", lambda: steady(client, chosen, told, signals))
-            end = time.monotonic() + _FLUSH_SECONDS * 6
+            end = time.monotonic() + FLUSH_SECONDS * 6
             while time.monotonic() < end:
                 told.append((time.monotonic(), ask(client, chosen)))
             killed = time.monotonic()
             running.process.kill()
             running.process.wait()
-        kept = sum((bill for at, bill in told if at < killed - _FLUSH_SECONDS - 2), Bill())
+        kept = sum((bill for at, bill in told if at < killed - FLUSH_SECONDS - 2), Bill())
         signals.until("what was flushed arrives", lambda: kept <= billed(signals))
 
     everything = sum((bill for _, bill in told), Bill())

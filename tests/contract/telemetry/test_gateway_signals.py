@@ -17,7 +17,7 @@ from paddock.api.inferencepool import EngineName
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
-from paddock.plan.telemetry.request_metrics import REQUEST_METRICS
+from paddock.plan.telemetry.request_metrics import LABELS, REQUEST_METRICS
 from paddock.puller.store import Store
 from support.collector import attributes_of
 from support.engine_servers import serving
@@ -196,6 +196,11 @@ def test_records_and_spans_say_the_same_and_are_of_the_callers_trace(seen: Seen)
 def test_every_metric_of_the_table_arrives_in_its_unit_and_no_other(seen: Seen) -> None:
     arrived = {name: metric["unit"] for name, metric in seen.signals.received.metrics().items()}
 
+    for each in REQUEST_METRICS:
+        allowed = {*LABELS, *each.label.split(", ")}
+        for labels in seen.signals.labels(each.name):
+            assert {"paddock.namespace": "team"}.items() <= dict(labels).items()
+            assert set(dict(labels)) <= allowed
     wanted = {each.name: each.unit for each in REQUEST_METRICS}
     own = {"paddock.gateway.uptime": "s", "paddock.gateway.telemetry.dropped": "{item}"}
     assert arrived == {**wanted, **own}

@@ -4,6 +4,7 @@ import yaml
 
 from paddock import names
 from paddock.plan.telemetry.engine_metrics import SCRAPED, UP
+from paddock.plan.telemetry.request_metrics import REQUEST_METRICS
 from paddock.telemetry import catalog
 from paddock.telemetry.catalog import Metric, MetricKind
 from paddock.telemetry.exposition import prometheus_name
@@ -19,7 +20,8 @@ from support.observability import (
 
 
 def known() -> set[str]:
-    engines = [Metric(each.name, MetricKind(each.kind), each.unit, "") for each in (*SCRAPED, UP)]
+    collected = (*SCRAPED, UP, *REQUEST_METRICS)
+    engines = [Metric(each.name, MetricKind(each.kind), each.unit, "") for each in collected]
     found = set()
     for metric in (*catalog.OPERATOR, *engines):
         name = prometheus_name(metric)
@@ -37,8 +39,8 @@ def test_every_metric_of_every_query_exists() -> None:
     assert all(metrics_of(query) for query in queries)
 
 
-def test_dashboards_are_fleet_model_and_operator_and_name_no_data_source() -> None:
-    assert [file.stem for file in DASHBOARDS] == ["fleet", "model", "operator"]
+def test_dashboards_are_these_and_name_no_data_source() -> None:
+    assert [file.stem for file in DASHBOARDS] == ["fleet", "model", "operator", "requests"]
     for file in DASHBOARDS:
         text = file.read_text()
         assert text.count('"uid": "${datasource}"') == text.count('"type": "prometheus",')

@@ -105,7 +105,10 @@ def _transforms() -> dict[str, Json]:
     metrics = [*REQUEST_METRICS, *LOST, UPTIME]
     return {
         "metric_statements": [
-            {"context": "datapoint", "statements": [*shaped, *_losses(), _right_start()]},
+            {
+                "context": "datapoint",
+                "statements": [*shaped, *_losses(), _right_start(), _with_namespace()],
+            },
             {
                 "context": "metric",
                 "statements": [said for each in metrics for said in _rename(each)],
@@ -157,6 +160,11 @@ def _right_start() -> str:
     """Envoy 1.40 gives the start of its sums in microseconds, where nanoseconds are asked for."""
     start = "start_time_unix_nano"
     return f"set({start}, {start} * 1000) where {start} < {_MICROSECONDS_UNTIL}"
+
+
+def _with_namespace() -> str:
+    """Name the namespace beside the pool, as Prometheus keeps no attributes of resources."""
+    return 'set(attributes["paddock.namespace"], resource.attributes["k8s.namespace.name"])'
 
 
 def _rename(metric: RequestMetric) -> Iterator[str]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from paddock.plan.gateway.signals import ALIVE, CALLER, DROPPED, STATS
 
 LABELS = (
-    "gen_ai.request.model", "gen_ai.operation.name", "gen_ai.provider.name", "paddock.pool",
-    "paddock.engine", "http.route", "http.response.status_code", "error.type",
+    "gen_ai.request.model", "gen_ai.operation.name", "gen_ai.provider.name", "paddock.namespace",
+    "paddock.pool", "paddock.engine", "http.route", "http.response.status_code", "error.type",
 )  # fmt: skip
-"""Of every metric of requests; the last two of those that failed, the latter only of them."""
+"""Of every metric of requests; the last only of those that failed."""
 
 
 @dataclass(frozen=True, slots=True)
