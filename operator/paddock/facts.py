@@ -101,6 +101,8 @@ class JobFact:
     """The termination message of its newest ended pod."""
     finished_at: datetime | None = None
     deleting: bool = False
+    request: str | None = None
+    """What a user had asked for when it was made."""
 
     def with_result(self, result: str | None) -> "JobFact":
         """Return the same Job with its pod's last words."""
@@ -172,6 +174,8 @@ class EngineReport:
     version: str | None = None
     models: tuple[LoadedModel, ...] = ()
     error: str | None = None
+    request: str | None = None
+    """The user's request that the proof answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ GitOps tool never sees a difference.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -131,3 +132,4 @@ class ObjectMeta(Record):
     deletion_timestamp: str | None = None
     finalizers: tuple[str, ...] = ()
     creation_timestamp: str | None = None
+    annotations: Mapping[str, str] = Field(default_factory=dict)

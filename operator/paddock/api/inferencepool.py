@@ -366,6 +366,10 @@ class InferencePoolStatus(Record):
     selector: str | None = None
     endpoint: Endpoint | None = None
     models: tuple[ServedModel, ...] = ()
+    verified_request: Annotated[
+        str | None,
+        Field(description="The annotation paddock.dev/verify that every replica's proof answers."),
+    ] = None
     fit: Fit | None = None
     scaling: ScalingStatus | None = None
     diagnosis: tuple[Diagnosis, ...] = ()

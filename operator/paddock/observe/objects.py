@@ -94,6 +94,7 @@ def job_fact(job: Manifest) -> JobFact:
         failed_message=text(failed, "message"),
         finished_at=moment(complete or failed, "lastTransitionTime"),
         deleting=text(job, "metadata", "deletionTimestamp") is not None,
+        request=text(job, "metadata", "annotations", names.REQUEST_ANNOTATION),
     )
 
 

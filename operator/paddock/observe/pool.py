@@ -18,6 +18,7 @@ from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
 from paddock.observe.warnings import Warnings
 from paddock.plan.deployment import COMPONENT
+from paddock.plan.requests import asked
 from paddock.plan.telemetry.collector_config import SCRAPED_ENGINES
 from paddock.raw import text
 from paddock.wire import Manifest
@@ -63,7 +64,11 @@ async def observe_pool(
         deployment=deployment_fact(deployment) if deployment is not None else None,
         pods=pods,
         reports=await memory.proofs.of(
-            pods, _expected(pool, models), _asker(pool, client), clock.monotonic()
+            pods,
+            _expected(pool, models),
+            _asker(pool, client),
+            clock.monotonic(),
+            request=asked(metadata, names.VERIFY_ANNOTATION),
         ),
         events=await warnings.about(metadata.namespace, waiting),
         moment=clock.monotonic(),

@@ -28,6 +28,10 @@ class _Proof:
     report: EngineReport | None = None
     failures: int = 0
     again_at: float = 0.0
+    request: str | None = None
+    """The user's request that the last question answers."""
+    anew: bool = False
+    """Whether the next question asks for tokens, though what was proven holds."""
 
     @property
     def holds(self) -> bool:
@@ -45,13 +49,23 @@ class Proofs:
         self._by_pod: dict[str, _Proof] = {}
 
     async def of(
-        self, pods: Iterable[PodFact], expected: Sequence[ExpectedModel], ask: Ask, now: float
+        self,
+        pods: Iterable[PodFact],
+        expected: Sequence[ExpectedModel],
+        ask: Ask,
+        now: float,
+        *,
+        request: str | None = None,
     ) -> Mapping[str, EngineReport]:
-        """Return the reports there are, by pod uid, after asking every pod that owes one."""
+        """Return the reports there are, by pod uid, after asking every pod that owes one.
+
+        A new request makes every pod prove itself anew; until it has, what it proved before holds.
+        """
         ready = {pod.uid: pod for pod in pods if pod.ready and pod.ip and not pod.deleting}
         self._drop(set(self._by_pod) - set(ready))
         for uid, pod in ready.items():
-            self._ask(uid, pod, tuple(expected), ask, now)
+            self._prepare(uid, tuple(expected), request)
+            self._ask(uid, pod, ask, now)
         waiting = [proof.task for proof in self._by_pod.values() if proof.task is not None]
         if waiting:
             await asyncio.wait(waiting, timeout=self._moment)
@@ -69,18 +83,22 @@ class Proofs:
             if task is not None:
                 task.cancel()
 
-    def _ask(
-        self, uid: str, pod: PodFact, expected: tuple[ExpectedModel, ...], ask: Ask, now: float
-    ) -> None:
+    def _prepare(self, uid: str, expected: tuple[ExpectedModel, ...], request: str | None) -> None:
+        """Make a place for a pod's proof, or note that it has to be given anew."""
         known = self._by_pod.get(uid)
         if known is not None and known.expected != expected:
             self._drop([uid])
             known = None
-        proof = known or self._by_pod.setdefault(uid, _Proof(expected))
+        proof = known or self._by_pod.setdefault(uid, _Proof(expected, request=request))
+        if proof.task is None and request not in (None, proof.request):
+            proof.request, proof.again_at, proof.anew = request, 0.0, True
+
+    def _ask(self, uid: str, pod: PodFact, ask: Ask, now: float) -> None:
+        proof = self._by_pod[uid]
         if proof.task is None and proof.again_at <= now:
-            looked = [
-                replace(each, generate=each.generate and not proof.holds) for each in expected
-            ]
+            again = proof.anew or not proof.holds
+            looked = [replace(each, generate=each.generate and again) for each in proof.expected]
+            proof.anew = False
             proof.task = asyncio.ensure_future(ask(pod, looked))
 
 
@@ -88,7 +106,8 @@ def _collect(proof: _Proof, now: float) -> None:
     """Take a finished answer; a failure is asked again after a wait that doubles."""
     if proof.task is None or not proof.task.done():
         return
-    proof.report, proof.task = _joined(proof.report, proof.task.result()), None
+    report = replace(proof.task.result(), request=proof.request)
+    proof.report, proof.task = _joined(proof.report, report), None
     if proof.holds:
         proof.again_at, proof.failures = now + _LOOK_AGAIN, 0
     else:

@@ -59,6 +59,8 @@ class Replica:
     operator_image: str = ""
     unnamed_weights: tuple[str, ...] = ()
     """Digests of models that are opened by a path which stays when the weights change."""
+    restart: str | None = None
+    """What the user asked for the pods' last restart by."""
 
 
 def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Manifest:
@@ -69,7 +71,10 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
     template: dict[str, Json] = {
         "metadata": {
             "labels": labels,
-            "annotations": {names.REVISION_ANNOTATION: _revision(pod, replica)},
+            "annotations": {
+                names.REVISION_ANNOTATION: _revision(pod, replica),
+                **({names.RESTART_ANNOTATION: replica.restart} if replica.restart else {}),
+            },
         },
         "spec": pod,
     }
@@ -113,8 +118,16 @@ def start_deadline(replica: Replica) -> int:
 
 def revision_of(deployment: Manifest) -> str | None:
     """Return the revision that a Deployment asks for; its pods carry the same annotation."""
-    template = "spec", "template"
-    return text(deployment, *template, "metadata", "annotations", names.REVISION_ANNOTATION)
+    return _annotation_of_pods(deployment, names.REVISION_ANNOTATION)
+
+
+def restart_of(deployment: Manifest) -> str | None:
+    """Return what the last restart of a Deployment's pods was asked for by."""
+    return _annotation_of_pods(deployment, names.RESTART_ANNOTATION)
+
+
+def _annotation_of_pods(deployment: Manifest, name: str) -> str | None:
+    return text(deployment, "spec", "template", "metadata", "annotations", name)
 
 
 def _revision(pod: Mapping[str, Json], replica: Replica) -> str:
@@ -122,6 +135,8 @@ def _revision(pod: Mapping[str, Json], replica: Replica) -> str:
     parts: list[Json] = [dict(pod), dict(replica.run.files)]
     if replica.unnamed_weights:
         parts.append(list(replica.unnamed_weights))
+    if replica.restart:
+        parts.append(replica.restart)
     return names.short_hash(json.dumps(parts, sort_keys=True))
 
 

@@ -25,6 +25,7 @@ from paddock.plan.pull_job import (
     pull_hash,
 )
 from paddock.plan.quantity import bytes_of
+from paddock.plan.requests import is_due
 from paddock.plan.upstream import UpstreamPlan, plan_upstream
 from paddock.settings import Settings
 
@@ -183,17 +184,26 @@ def _after(
     """Decide what an existing pull Job asks for: nothing, patience, or another try."""
     soon = Wait(settings.delays.progress_poll)
     again = (_delete_job(facts, job),)
-    if job.deleting or not (job.complete or job.failed):
-        runs = any(pod.phase == "Running" for pod in facts.pods)
-        return (), soon if runs else Done()
+    runs = any(pod.phase == "Running" for pod in facts.pods)
+    patience = soon if runs else Done()
+    if job.deleting:
+        return (), patience
     if job.complete:
         return ((), Done()) if artifact is not None else (again, soon)
-    if job.plan_hash != attempt_hash(facts.model):
+    if _is_asked_for(facts.model, job):
         return again, soon
+    if not job.failed:
+        return (), patience
     left = _rest(facts, settings, job, failure)
     if left is None:
         return (), Done()
     return (again, soon) if left <= 0 else ((), Wait(left))
+
+
+def _is_asked_for(model: LocalModel, job: JobFact) -> bool:
+    """Tell whether the user wants another try: by a request, or by a spec that is another one."""
+    changed = job.failed and job.plan_hash != attempt_hash(model)
+    return changed or is_due(model.metadata, names.RETRY_ANNOTATION, job.request)
 
 
 def _rest(

@@ -14,7 +14,7 @@ from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wa
 from paddock.plan.changes import plan_changes
 from paddock.plan.config_map import build_config_map
 from paddock.plan.demand import Decision, Observed, bounds_of, decide, effective_scaling
-from paddock.plan.deployment import Replica, build_deployment, revision_of, view_image
+from paddock.plan.deployment import Replica, build_deployment, restart_of, revision_of, view_image
 from paddock.plan.disruption_budget import build_disruption_budget
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.profile import Refusal as FieldRefusal
@@ -22,6 +22,7 @@ from paddock.plan.engines.registry import PROFILES
 from paddock.plan.network_policy import build_network_policy
 from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import build_replica, pooled_models
+from paddock.plan.requests import asked, is_due
 from paddock.plan.scaling import handed_over, plan_scale
 from paddock.plan.service import build_service
 from paddock.plan.telemetry.collector import build_collector
@@ -96,6 +97,7 @@ def _with_children(
 ) -> PoolPlan:
     pool = facts.pool
     replica, fit = build_replica(pool, profile, base.models, settings)
+    replica = replace(replica, restart=_restart(facts))
     replica = _unhurried(replica, facts, base.replicas)
     wanted: list[Manifest] = [
         build_service(pool),
@@ -131,6 +133,13 @@ def _live_deployment(facts: PoolFacts) -> Manifest | None:
 def _deployment(facts: PoolFacts, replica: Replica, replicas: int) -> Manifest:
     built = build_deployment(facts.pool, replica, replicas)
     return handed_over(facts.pool, built, _live_deployment(facts))
+
+
+def _restart(facts: PoolFacts) -> str | None:
+    """Return the restart that is asked for; an annotation that is gone leaves the pods alone."""
+    live = _live_deployment(facts)
+    wish = asked(facts.pool.metadata, names.RESTART_ANNOTATION)
+    return wish or (restart_of(live) if live is not None else None)
 
 
 def _unhurried(replica: Replica, facts: PoolFacts, replicas: int) -> Replica:
@@ -169,6 +178,8 @@ def live_pods(facts: PoolFacts) -> tuple[PodFact, ...]:
 
 def _is_proven(facts: PoolFacts, uid: str) -> bool:
     report = facts.reports[uid]
+    if is_due(facts.pool.metadata, names.VERIFY_ANNOTATION, report.request):
+        return False
     return report.answering and all(model.generated is not None for model in report.models)
 
 

@@ -18,6 +18,7 @@ from paddock.plan.pod import (
     scratch_volume,
     toleration_values,
 )
+from paddock.plan.requests import asked
 from paddock.settings import Settings, SourcePolicy
 from paddock.wire import Json, Manifest
 
@@ -78,6 +79,7 @@ def build_pull_job(
         model,
         name=names.pull_job_name(model.metadata.name, pull_hash(model, claim)),
         component=PULL,
+        request=asked(model.metadata, names.RETRY_ANNOTATION),
         container=container,
         volumes=[
             _store_volume(claim),
@@ -111,6 +113,7 @@ def build_check_job(model: LocalModel, settings: Settings, max_bytes: int | None
         model,
         name=names.check_job_name(model.metadata.name, attempt_hash(model)),
         component=CHECK,
+        request=asked(model.metadata, names.CHECK_ANNOTATION),
         container=container,
         volumes=[
             scratch_volume(),
@@ -165,6 +168,7 @@ def _job(
     component: str,
     container: dict[str, Json],
     volumes: list[Json],
+    request: str | None = None,
 ) -> Manifest:
     pull = model.spec.pull or Pull()
     labels = child_labels(model.metadata, kinds.LOCAL_MODELS, component)
@@ -191,7 +195,10 @@ def _job(
             "name": name,
             "namespace": model.metadata.namespace,
             "labels": labels,
-            "annotations": {names.PLAN_ANNOTATION: attempt_hash(model)},
+            "annotations": {
+                names.PLAN_ANNOTATION: attempt_hash(model),
+                **({names.REQUEST_ANNOTATION: request} if request else {}),
+            },
             "ownerReferences": owner_references(model.metadata, kinds.LOCAL_MODELS),
         },
         "spec": {

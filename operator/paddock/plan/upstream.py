@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from paddock import kinds
+from paddock import kinds, names
 from paddock.api.localmodel import Artifact
 from paddock.api.pull import PullFailure, PullReport, Upstream
 from paddock.api.source import RegistrySource, parse_source
 from paddock.facts import Apply, Change, Delete, Done, JobFact, ModelFacts, Outcome, Wait
 from paddock.plan.pull_job import CHECK, attempt_hash, build_check_job
+from paddock.plan.requests import is_due
 from paddock.settings import Settings
 
 Drift = Literal["unknown", "same", "changed"]
@@ -47,14 +48,20 @@ def plan_upstream(
     )
     if not (last.complete or last.failed) or last.deleting:
         return _with(known, stale, Wait(settings.delays.progress_poll))
-    due = (last.finished_at or facts.now) + timedelta(seconds=settings.delays.upstream_check)
-    left = (due - facts.now).total_seconds()
-    if left > 0:
+    left = _seconds_left(facts, settings, last)
+    done = current.request if current else None
+    if left > 0 and not is_due(facts.model.metadata, names.CHECK_ANNOTATION, done):
         return _with(known, stale, Wait(left))
     if current is not None:
         return _with(known, (*stale, _delete(facts, current)), Wait(settings.delays.progress_poll))
     ask = Apply(build_check_job(facts.model, settings, None))
     return _with(known, (*stale, ask), Wait(settings.delays.progress_poll))
+
+
+def _seconds_left(facts: ModelFacts, settings: Settings, last: JobFact) -> float:
+    """Return how long the last look at the source holds."""
+    due = (last.finished_at or facts.now) + timedelta(seconds=settings.delays.upstream_check)
+    return (due - facts.now).total_seconds()
 
 
 def is_immutable(facts: ModelFacts) -> bool:

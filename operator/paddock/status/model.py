@@ -170,7 +170,8 @@ def _pull_failure(facts: ModelFacts, plan: ModelPlan) -> Diagnosis:
 
 _NO_POD = "FailedCreate"
 _FIXES = {
-    "SourceUnauthorized": "Put a valid token in a Secret and name it in credentials.secretName.",
+    "SourceUnauthorized": "Put a valid token in a Secret and name it in credentials.secretName; "
+    "where only the Secret changes, ask for another try by the annotation paddock.dev/retry.",
     "SourceNotFound": "Correct spec.source or spec.quantization.",
     "SourceForbidden": "Use another source, or ask the administrator to allow this one.",
     "DigestMismatch": "Correct spec.digest, or make the model anew to accept other bytes.",

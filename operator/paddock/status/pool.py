@@ -14,6 +14,7 @@ from paddock.facts import Apply, PodFact, PoolFacts, Refusal
 from paddock.plan.deployment import selector
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.pool import PoolPlan, live_pods
+from paddock.plan.requests import asked
 from paddock.raw import at
 from paddock.status.conditions import Verdict, false, merge, true, unknown
 from paddock.status.gateway import gateway_verdict
@@ -67,11 +68,20 @@ def status_of_pool(
         selector=",".join(f"{key}={value}" for key, value in sorted(selector(pool).items())),
         endpoint=_endpoint(facts) if deployment else None,
         models=tuple(_served(view, model) for model in plan.models),
+        verified_request=_verified_request(view),
         fit=plan.fit or pool.status.fit,
         scaling=status_of_scaling(plan),
         diagnosis=diagnosis,
         effective=plan.effective or pool.status.effective,
     )
+
+
+def _verified_request(view: _View) -> str | None:
+    """Return the newest request that every replica's proof answers; else what it was before."""
+    pool, reports = view.facts.pool, view.facts.reports
+    wish = asked(pool.metadata, names.VERIFY_ANNOTATION)
+    answers = {reports[pod.uid].request if pod.uid in reports else None for pod in view.pods}
+    return wish if wish and answers == {wish} else pool.status.verified_request
 
 
 def _is_whole(facts: PoolFacts, plan: PoolPlan) -> bool:

@@ -1,6 +1,7 @@
 """GitOps tools see what we mean: health of many statuses, guards on the generation, samples."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from paddock.settings import Settings
 from paddock.status.failure import with_failure
 from paddock.status.model import status_of_model
 from support.charts import ROOT
-from support.gitops import AGREEING, argo_health, kstatus
+from support.gitops import AGREEING, argo_act, argo_actions, argo_health, kstatus
 from support.objects import NOW, model, result_text
 from support.pools import (
     deployment,
@@ -43,6 +44,17 @@ HOMELESS = ("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
             "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}.",
             "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
             )  # fmt: skip
+
+ACTIONS = {
+    names.LOCAL_MODEL: {
+        "retry-pull": names.RETRY_ANNOTATION,
+        "check-source": names.CHECK_ANNOTATION,
+    },
+    names.INFERENCE_POOL: {
+        "restart": names.RESTART_ANNOTATION,
+        "verify": names.VERIFY_ANNOTATION,
+    },
+}
 
 
 def pool_stories() -> dict[str, PoolFacts]:
@@ -176,6 +188,43 @@ def test_pass_that_failed_on_a_new_spec_is_told_for_that_spec(
     }
     assert (kstatus(whole), argo_health("LocalModel", whole)[0]) == (expected, AGREEING[expected])
     assert argo_health("LocalModel", whole)[1] == str(error)
+
+
+@pytest.mark.parametrize(("kind", "story"), STORIES)
+def test_actions_write_the_one_annotation_that_the_operator_knows(kind: str, story: str) -> None:
+    whole = STORIES[kind, story]
+    offered = argo_actions(kind, whole)
+    assert offered <= set(ACTIONS[kind])
+    for action in offered:
+        after = argo_act(kind, action, whole)
+        annotations = after["metadata"].pop("annotations")
+        assert set(annotations) == {ACTIONS[kind][action]}
+        assert datetime.fromisoformat(*annotations.values())
+        assert after["metadata"] == whole["metadata"]
+        assert after["status"]["conditions"] == list(whole["status"]["conditions"])
+
+
+@pytest.mark.parametrize("kind", ["LocalModel", "InferencePool"])
+def test_action_keeps_other_annotations(kind: str) -> None:
+    for action, annotation in ACTIONS[kind].items():
+        own = {"metadata": {"annotations": {"team": "a", annotation: "before"}}, "spec": {"a": 1}}
+        after = argo_act(kind, action, own)
+        assert after["metadata"]["annotations"].pop(annotation) > "2026"
+        assert after == {"metadata": {"annotations": {"team": "a"}}, "spec": {"a": 1}}
+
+
+def test_actions_are_offered_where_they_do_something() -> None:
+    offered = {
+        story: argo_actions(kind, whole)
+        for (kind, story), whole in STORIES.items()
+        if story in {"pulled", "new", "Ollama-settled", "Ollama-asleep"}
+    }
+    assert offered == {
+        "pulled": {"check-source"},
+        "new": {"retry-pull"},
+        "Ollama-settled": {"restart", "verify"},
+        "Ollama-asleep": set(),
+    }
 
 
 def test_samples_name_what_is_in_this_repository() -> None:

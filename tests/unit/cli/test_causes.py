@@ -37,7 +37,8 @@ UNAUTHORIZED = {
     "object": "LocalModel/tiny",
     "reason": "SourceUnauthorized",
     "cause": "huggingface.co wants a token for org/private.",
-    "fix": "Put a valid token in a Secret and name it in credentials.secretName.",
+    "fix": "Put a valid token in a Secret and name it in credentials.secretName; "
+    "where only the Secret changes, ask for another try by the annotation paddock.dev/retry.",
 }
 
 

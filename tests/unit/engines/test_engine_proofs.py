@@ -123,3 +123,37 @@ async def test_forgotten_pool_asks_no_more() -> None:
     await asyncio.sleep(0)
 
     assert (engine.asked, engine.cancelled) == (2, 2)
+
+
+async def test_new_request_has_a_proven_engine_generate_anew_and_its_proof_holds_meanwhile() -> (
+    None
+):
+    engine, proofs = Engine(), Proofs(0.01)
+    engine.loaded.set()
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    engine.loaded.clear()
+    meanwhile = await proofs.of([ready_pod()], EXPECTED, engine, 1.0, request="one")
+    assert (engine.asked, engine.generating) == (2, True)
+    engine.loaded.set()
+    later = await proofs.of([ready_pod()], EXPECTED, engine, 2.0, request="one")
+    again = await proofs.of([ready_pod()], EXPECTED, engine, 3.0, request="one")
+
+    answered = {"uid-pod-0": replace(GOOD, request="one")}
+    assert (meanwhile, later, again) == ({"uid-pod-0": GOOD}, answered, answered)
+    assert engine.asked == 2
+
+
+async def test_request_is_answered_by_a_pod_that_comes_later() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    engine.loaded.set()
+    reports = await proofs.of([ready_pod()], EXPECTED, engine, 0.0, request="one")
+    assert (reports["uid-pod-0"].request, engine.asked) == ("one", 1)
+
+
+async def test_request_that_finds_an_engine_broken_is_told() -> None:
+    engine, proofs = Engine(), Proofs(0.01)
+    engine.loaded.set()
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    engine.answer = BAD
+    reports = await proofs.of([ready_pod()], EXPECTED, engine, 1.0, request="one")
+    assert reports == {"uid-pod-0": replace(BAD, request="one")}
