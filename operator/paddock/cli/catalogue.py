@@ -12,6 +12,7 @@ from paddock.wire import Json
 
 CATALOGUE_SCHEMA = "charts/paddock-models/values.schema.json"
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_HOST = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _SIZE = "^([0-9]{1,18}(\\.[0-9]{1,9})?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?)?$"
 
 
@@ -43,6 +44,7 @@ def catalogue_schema() -> Mapping[str, Json]:
                 "description": "Replicas of pools that say neither replicas nor scaling.",
             },
             "persistence": _persistence(),
+            "ingress": _ingress(),
             "modelAnnotations": _annotations("Annotations of every LocalModel."),
             "poolAnnotations": _annotations("Annotations of every InferencePool."),
         },
@@ -63,6 +65,43 @@ def _persistence() -> Json:
                 "description": "What deleting a model does to its bytes.",
             },
         },
+    }
+
+
+def _ingress() -> Json:
+    properties: dict[str, Json] = {
+        "enabled": {
+            "type": "boolean",
+            "description": "Make an Ingress to the namespace's gateway. Set gateway.auth in "
+            "the pools, or let the controller ask who it is, by annotations.",
+        },
+        "host": _text("Host of the Ingress; needed with it.", f"({_HOST})?"),
+        "className": _text("Class of the Ingress; else the cluster's default.", f"({_HOST})?"),
+        "tlsSecret": _text("Secret with the host's certificate.", f"({_HOST})?"),
+        "timeoutSeconds": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 86_400,
+            "description": "How long an answer may take: annotations of ingress-nginx, HAProxy and "
+            "AWS's controller say it. Traefik has no limit of its own.",
+        },
+        "controllerNamespace": _text(
+            "Where the controller's pods are: a NetworkPolicy lets them reach the gateway. Needed "
+            "where they are in another namespace.",
+            f"({_NAME})?",
+        ),
+        "annotations": _annotations("Annotations of the Ingress; they win over those it has."),
+    }
+    needed: Json = {
+        "properties": {"enabled": {"enum": [True]}, "host": {"minLength": 1}},
+    }
+    off: Json = {"properties": {"enabled": {"enum": [False]}}}
+    return {
+        "type": "object",
+        "description": "The way in from outside the cluster.",
+        "additionalProperties": False,
+        "properties": properties,
+        "anyOf": [off, needed],
     }
 
 

@@ -1,18 +1,25 @@
 """The chart of models: entries are the specs of our kinds, and the apiserver takes them all."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 import yaml
 
+from paddock import names
 from paddock.local.problems import LocalError
+from paddock.plan.gateway.objects import gateway_selector
+from paddock.plan.gateway.plan import render_gateway
+from paddock.settings import Settings
 from support.chart_site import Site
 from support.charts import CHARTS, ROOT, Manifest, helm, rendered
+from support.gateways import CPP, gateway_facts
 
 pytestmark = pytest.mark.contract
 TINY = {"name": "tiny", "source": "https://models.example.com/tiny.gguf"}
 OTHER = {"name": "other", "source": "hf://ORG/REPO", "storage": {"claimName": "own"}}
+INGRESS = {"enabled": True, "host": "models.example.com"}
 CHAT = {"name": "chat", "engine": {"name": "Ollama"}, "models": [{"name": "tiny"}]}
 
 CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -83,6 +90,39 @@ def test_values_of_the_argo_application_make_its_models_in_its_waves() -> None:
     assert waves == {"LocalModel": "0", "InferencePool": "1"}
 
 
+def test_ingress_leads_to_the_gateway_and_waits_as_long_as_it_does(site: Site) -> None:
+    own = {"a": "1", "nginx.ingress.kubernetes.io/proxy-body-size": "1m"}
+    whole = {**INGRESS, "className": "nginx", "tlsSecret": "cert", "annotations": own}
+    whole["controllerNamespace"] = "front"
+    manifests = rendered("paddock-models", {"ingress": whole}, namespace=site.namespace)
+    ingress, policy = sorted(manifests, key=lambda each: str(each["kind"]))
+    annotations = ingress["metadata"]["annotations"]
+    waits = annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]
+    assert waits == rendered_route_seconds()
+    assert annotations["haproxy.org/timeout-server"] == f"{waits}s"
+    assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "1m"
+    assert annotations["a"] == "1"
+    (rule,) = ingress["spec"]["rules"]
+    assert rule["http"]["paths"][0]["backend"]["service"]["name"] == names.GATEWAY
+    assert policy["spec"]["podSelector"]["matchLabels"] == gateway_selector()
+    (ports,) = policy["spec"]["ingress"][0]["ports"]
+    assert ports["port"] == names.GATEWAY_PORT
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    said = site.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=body)
+    assert said.count("serverside-applied") == len(manifests)
+
+
+def rendered_route_seconds() -> str:
+    """Return the longest that the gateway lets an answer take."""
+    text = " ".join(render_gateway(gateway_facts(CPP), Settings()).files.values())
+    return max(re.findall(r'"timeout": ?"([0-9]+)s"', text), key=int)
+
+
+def test_ingress_without_more_is_small() -> None:
+    (ingress,) = rendered("paddock-models", {"ingress": INGRESS})
+    assert set(ingress["spec"]) == {"rules"}
+
+
 def test_empty_catalogue_makes_nothing() -> None:
     assert rendered("paddock-models") == []
 
@@ -107,6 +147,9 @@ def test_annotations_reach_each_kind() -> None:
         {"pools": [{**CHAT, "models": []}]},
         {"engine": "TGI"},
         {"persistence": {"size": "ten"}},
+        {"ingress": {"enabled": True}},
+        {"ingress": {**INGRESS, "host": "a b"}},
+        {"ingress": {**INGRESS, "timeoutSeconds": 0}},
     ],
 )
 def test_misspelt_entry_is_refused_by_the_schema(wrong: dict[str, Any]) -> None:
