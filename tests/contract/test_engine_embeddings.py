@@ -1,7 +1,5 @@
 """Models that only embed, and models of unlike contexts side by side, in the real engines."""
 
-import hashlib
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,13 +12,9 @@ from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.plan.engines.llama_cpp import PROFILE as LLAMA_CPP
 from paddock.plan.engines.ollama import PROFILE as OLLAMA
 from paddock.plan.engines.profile import PooledModel, Profile
-from paddock.puller.fetch import StoredFile
-from paddock.puller.gguf import read_header
-from paddock.puller.ollama_manifest import build_manifest
-from paddock.puller.store import Entry, Store
+from paddock.puller.store import Store
 from support.engine_servers import serving
-from support.stores import add_tiny_model, pool_of, ready_model
-from support.tiny_bert import write_tiny_bert
+from support.stores import add_tiny_bert, add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
 
@@ -34,22 +28,7 @@ def store(tmp_path: Path) -> Store:
 
 def embedder(store: Store) -> PooledModel:
     """Write a model that only embeds into the store, as the puller would."""
-    weights = write_tiny_bert(store.partial / "bert")
-    digest, size = (
-        f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}",
-        weights.stat().st_size,
-    )
-    with weights.open("rb") as stream:
-        header = read_header(stream, size)
-    store.commit(weights, digest)
-    stored = StoredFile("bert.gguf", digest, size, header)
-    manifest, digests = build_manifest(partial(store.add_bytes, "bert"), stored, None)
-    store.write_manifest("bert", "latest", manifest)
-    store.write_view("bert", [Entry("bert.gguf", digest, size)], {"blobs": list(digests)})
-    model = ready_model(
-        "bert", digest, size=size, architecture=header.architecture,
-        contextLength=header.context_length,
-    )  # fmt: skip
+    model = add_tiny_bert(store, "bert")
     return PooledModel("bert", model, names.STORE_PATH, preload=True, context_length=None)
 
 

@@ -14,9 +14,29 @@ from paddock.puller.gguf import read_header
 from paddock.puller.ollama_manifest import build_manifest
 from paddock.puller.store import Entry, Store
 from paddock.wire import Json
+from support.tiny_bert import write_tiny_bert
 from support.tiny_model import write_tiny_model
 
 NOW = "2026-01-01T00:00:00Z"
+
+
+def add_tiny_bert(store: Store, name: str) -> LocalModel:
+    """Write a model that only embeds into the store and return it as Ready."""
+    weights = write_tiny_bert(store.partial / name)
+    digest = f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+    size = weights.stat().st_size
+    with weights.open("rb") as stream:
+        header = read_header(stream, size)
+    store.commit(weights, digest)
+    file = f"{name}.gguf"
+    stored = StoredFile(file, digest, size, header)
+    manifest, digests = build_manifest(partial(store.add_bytes, name), stored, None)
+    store.write_manifest(name, "latest", manifest)
+    store.write_view(name, [Entry(file, digest, size)], {"blobs": list(digests)})
+    return ready_model(
+        name, digest, size=size, architecture=header.architecture,
+        contextLength=header.context_length,
+    )  # fmt: skip
 
 
 def add_tiny_model(

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from paddock.puller.store import Store
 from support.engine_servers import can_run, serving
 from support.pages import ROOT, Block, Command, blocks, commands, pages
 from support.person import Person
-from support.stores import add_tiny_model, pool_of
+from support.stores import add_tiny_bert, add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
 NOT_HERE = {"up", "down", "operator", "charts", "crds", "completion", "key"}
@@ -32,6 +33,7 @@ NOT_HERE = {"up", "down", "operator", "charts", "crds", "completion", "key"}
 ENDS = {"explain": {0, 3}, "chat": {3}, "bench": {3}, "purge": {0, 4}}
 """The codes with which commands end where no operator runs; 4 too where a page makes nothing."""
 SECONDS = 60
+OF_CLUSTERS = {"PersistentVolume", "DeviceClass"}
 
 
 def in_order(page: Path) -> list[Block | Command]:
@@ -71,6 +73,8 @@ class Desk:
             self._paddock(words[2 if words[0] == "kubectl" else 1 :], command)
         elif words[0] == "kubectl":
             self._make_files(words)
+            if words[2:4] == ["serviceaccount", "default"]:
+                self._await_account(str(command))
             self.kubectl(words[1:], command.typed, str(command))
         elif words[:2] in (["helm", "install"], ["helm", "upgrade"]):
             kept = [each for each in words[2:] if each not in {"--create-namespace", "--install"}]
@@ -80,7 +84,7 @@ class Desk:
         """Apply a block's objects; what is not of a namespace is only tried."""
         self._is_empty = False
         for each in yaml.safe_load_all(block.text):
-            trial = ["--dry-run=server"] if each["kind"] == "PersistentVolume" else []
+            trial = ["--dry-run=server"] if each["kind"] in OF_CLUSTERS else []
             self.kubectl(["apply", *trial, "-f", "-"], yaml.safe_dump(each), str(block))
 
     def _paddock(self, words: list[str], command: Command) -> None:
@@ -93,7 +97,7 @@ class Desk:
         self._is_empty &= words[0] not in {"run", "pull"}
         assert result.exit_code in expected, f"{command}: {result.output}"
 
-    def kubectl(self, words: list[str], typed: str | None, where: str) -> None:
+    def kubectl(self, words: list[str], typed: str | None, where: str) -> str:
         binary = builds.ensure(["kubectl"], Lines())["kubectl"] / "kubectl"
         if words[0] == "wait":
             words = [each for each in words if not each.startswith("--timeout")]
@@ -107,6 +111,14 @@ class Desk:
         )  # fmt: skip
         late = words[0] == "wait" and "timed out waiting" in done.stderr
         assert done.returncode == 0 or late, f"{where}: {done.stderr}"
+        return done.stdout
+
+    def _await_account(self, where: str) -> None:
+        """Wait for the account that Kubernetes makes a moment after the namespace."""
+        words = ["get", "serviceaccount", "default", "--ignore-not-found", "-o", "name"]
+        deadline = time.monotonic() + SECONDS
+        while not self.kubectl(words, None, where):
+            assert time.monotonic() < deadline, where
 
     def _make_files(self, words: list[str]) -> None:
         """Make the files a Secret is made of."""
@@ -143,9 +155,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("docs")
     folder.chmod(0o755)
     (folder / "store").mkdir()
-    model = add_tiny_model(Store(folder / "store"), "qwen", seed=1)
-    pooled = (PooledModel("qwen", model, names.STORE_PATH, preload=True, context_length=None),)
-    run = PROFILE.run(pool_of(PROFILE.name, "qwen"), pooled)
+    store = Store(folder / "store")
+    models = (add_tiny_model(store, "qwen", seed=1), add_tiny_bert(store, "embedder"))
+    pooled = tuple(
+        PooledModel(each.metadata.name, each, names.STORE_PATH, preload=True, context_length=None)
+        for each in models
+    )
+    run = PROFILE.run(pool_of(PROFILE.name, *(each.served_as for each in pooled)), pooled)
     with serving(PROFILE, run, folder / "pod", {"/store": folder / "store"}) as served:
         yield served.url
 
