@@ -15,7 +15,7 @@ from pathlib import Path
 from paddock.local.problems import LocalError
 
 _TAIL = 1500
-_POLL = 0.05
+_POLL, _BLINK = 0.05, 0.001
 _KILL_SECONDS = 30.0
 """A killed process has no say, but a machine under load takes its time to end it."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -85,7 +85,19 @@ def start_daemon(
         )
     (folder / f"{name}.pid").write_text(f"{process.pid} {_identity(process.pid)}")
     _CHILDREN[process.pid] = process
+    _await_mark(process)
     return process.pid
+
+
+def _await_mark(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the kernel shows the new program's environment: before, no stray is found by it.
+
+    Popen returns a moment earlier, when exec has closed its pipe.
+    """
+    environment = Path(f"/proc/{process.pid}/environ")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        while process.poll() is None and not environment.read_bytes():
+            time.sleep(_BLINK)
 
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
