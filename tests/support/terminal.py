@@ -18,8 +18,9 @@ class Terminal:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._own, other = pty.openpty()
+        heeding = ["env", "--default-signal=INT", *command]  # a shell has its background ignore it
         self.process = subprocess.Popen(
-            command, stdin=other, stdout=other, stderr=other, close_fds=True,
+            heeding, stdin=other, stdout=other, stderr=other, close_fds=True,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
         )  # fmt: skip
         os.close(other)
