@@ -6,6 +6,7 @@ to `pods/portforward`. Each local connection is a WebSocket of its own; nothing 
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
@@ -21,6 +22,10 @@ _PREAMBLE = 2
 """Each channel starts with its port, two bytes, which says nothing new."""
 _CHUNK = 65_536
 _CONNECT_SECONDS = 30
+_ABORTS = sys.version_info < (3, 12, 7)
+"""Whether Python may leave a TLS connection open that was closed (cpython 118960): aiohttp then
+aborts it when the session ends, and warns where that is not needed.
+"""
 
 
 @contextlib.asynccontextmanager
@@ -33,7 +38,7 @@ async def open_tunnel(
     """
     client = ApiClient(configuration)
     tls = client.rest_client.ssl_context
-    connector = aiohttp.TCPConnector(ssl=tls, limit=0)
+    connector = aiohttp.TCPConnector(ssl=tls, limit=0, enable_cleanup_closed=_ABORTS)
     headers = await authorization_of(configuration)
     query = urlencode({"ports": port})
     url = f"{configuration.host}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?{query}"
