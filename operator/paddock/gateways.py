@@ -81,6 +81,8 @@ class Gateways:
         plan = plan_gateway(facts, rendering, self._settings)
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
+        if plan.changes:
+            self._reports.pop(namespace, None)
         before = self._states.get(namespace)
         after = state_of_gateway(facts, plan, refusals, before)
         self._states[namespace] = after
@@ -94,12 +96,16 @@ class Gateways:
         return replace(facts, callers=replace(facts.callers, cluster=await self._issuer.issuer()))
 
     async def _asked(self, facts: GatewayFacts, rendering: Rendering) -> GatewayFacts:
-        """Add what Envoys say: those that run, and where it is new, one that only reads."""
-        known = self._reports.get(facts.namespace, {})
-        facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
-        self._reports[facts.namespace] = facts.reports
+        """Add what Envoys say: those that run, and where it is new, one that only reads.
+
+        What they said is trusted only while what is written is what is wanted: a change that is
+        taken back wants what they ran before it.
+        """
         live = facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
         written = text(live, "metadata", "annotations", names.CONFIG_ANNOTATION) or ""
+        known = self._reports.get(facts.namespace, {}) if written == rendering.version else {}
+        facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
+        self._reports[facts.namespace] = facts.reports
         facts = replace(facts, patient=self._is_patient(facts.namespace, written))
         if written == rendering.version:
             return facts

@@ -96,6 +96,19 @@ def test_pod_that_runs_older_files_is_touched_once_in_a_while_and_no_other() -> 
     assert planned(behind).outcome == Wait(SETTINGS.delays.gateway_poll)
 
 
+def test_change_that_is_taken_back_is_in_force_only_when_it_was_written() -> None:
+    """Envoys may have said this version before the change, and still say so, or do no more."""
+    model = CPP.spec.models[0].model_copy(update={"as_": "other"})
+    other = CPP.model_copy(update={"spec": CPP.spec.model_copy(update={"models": (model,)})})
+    facts = settled_gateway(gateway_facts(other))
+    version = render_gateway(gateway_facts(CPP), SETTINGS).version
+    reports = {"uid-envoy": replace(facts.reports["uid-envoy"], versions=frozenset({version}))}
+    back = planned(replace(facts, pools=(CPP,), reports=reports, patient=False))
+
+    assert kinds_of(back.changes)[0] == "ConfigMap"
+    assert not back.in_force
+
+
 def test_refused_configuration_is_not_written_and_the_last_good_one_stays() -> None:
     before = settled_gateway(gateway_facts(CPP))
     plan = planned(replace(before, pools=(CPP, OLLAMA), refusal="it does not like it"))

@@ -33,6 +33,7 @@ from paddock.plan.gateway.objects import (
 )
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from paddock.plan.gateway.staging import next_step
+from paddock.raw import text
 from paddock.settings import Settings
 from paddock.wire import Manifest
 
@@ -91,9 +92,10 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
         return GatewayPlan(wanted, kept.changes, kept.refusals, routes=_routes(facts))
     ready = ready_pods(facts)
     said = {pod.uid: facts.reports.get(pod.uid, EnvoyReport()) for pod in ready}
+    live = facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
     step = next_step(
         rendering,
-        facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY)),
+        live,
         [report.versions for report in said.values()],
         patient=facts.patient,
     )
@@ -106,7 +108,8 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
     want = wanted_report(facts, step)
     behind = [pod for pod in ready if said[pod.uid].versions != want.versions]
-    in_force = bool(ready) and not behind
+    written = text(live, "metadata", "annotations", names.CONFIG_ANNOTATION)
+    in_force = bool(ready) and not behind and written == step.version
     settled = in_force and step.version == rendering.version
     settled = settled and all(want.reached <= each.reached for each in said.values())
     return GatewayPlan(
