@@ -63,7 +63,8 @@ def test_budget_of_disruption_goes_when_one_envoy_is_enough_again() -> None:
 
 
 def test_settled_gateway_changes_nothing_and_waits_for_nothing() -> None:
-    plan = planned(settled_gateway(gateway_facts(CPP, OLLAMA)))
+    serving = [with_status(pool, replicas=1, ready_replicas=1) for pool in (CPP, OLLAMA)]
+    plan = planned(settled_gateway(gateway_facts(*serving)))
 
     assert (plan.changes, plan.outcome, plan.in_force) == ((), Done(), True)
     assert plan.routes == {("uid-cpp", "alpha"), ("uid-oll", "beta")}
@@ -155,9 +156,10 @@ def test_state_tells_what_keeps_the_gateway_from_serving() -> None:
 
 
 def test_pools_that_were_served_stay_so_while_a_change_is_on_its_way() -> None:
-    before = settled_gateway(gateway_facts(CPP))
+    serving = with_status(CPP, replicas=1, ready_replicas=1)
+    before = settled_gateway(gateway_facts(serving))
     state = state_of_gateway(before, planned(before), (), None)
-    changed = replace(before, pools=(CPP, OLLAMA))
+    changed = replace(before, pools=(serving, OLLAMA))
     after = state_of_gateway(changed, planned(changed), (), state)
 
     assert (after.ready, after.routes) == (True, {("uid-cpp", "alpha")})
@@ -165,6 +167,11 @@ def test_pools_that_were_served_stay_so_while_a_change_is_on_its_way() -> None:
 
 def with_status(pool: InferencePool, **status: int) -> InferencePool:
     return pool.model_copy(update={"status": pool.status.model_copy(update=status)})
+
+
+def test_pool_without_pods_yet_is_not_served() -> None:
+    """Else it would be Ready with its pods, before any Envoy has found them."""
+    assert planned(settled_gateway(gateway_facts(CPP))).routes == set()
 
 
 def test_pool_is_served_once_every_envoy_has_found_its_pods() -> None:

@@ -138,8 +138,12 @@ def _routes(facts: GatewayFacts) -> frozenset[tuple[str, str]]:
 
 
 def _is_reached(pool: InferencePool, facts: GatewayFacts) -> bool:
-    """Tell whether every Envoy has found the pool's pods, or there are none to find."""
-    if not pool.status.replicas:
+    """Tell whether every Envoy has found the pool's pods, or there are to be none.
+
+    Pods that are not there yet are still to be found: a pool is Ready as soon as they are.
+    """
+    effective = pool.status.effective
+    if not pool.status.replicas and effective is not None and not effective.replicas:
         return True
     name, ready = pool_cluster_name(pool), ready_pods(facts)
     return all(name in facts.reports.get(pod.uid, EnvoyReport()).reached for pod in ready)
