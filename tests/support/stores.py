@@ -71,12 +71,19 @@ def add_tiny_model(
     )
 
 
+def alpha_and_beta(folder: Path) -> dict[str, LocalModel]:
+    """Make a store in the folder, with two tiny models of these names."""
+    (folder / "store").mkdir()
+    store = Store(folder / "store")
+    return {
+        name: add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))
+    }
+
+
 def two_models(folder: Path, *preloaded: str) -> tuple[PooledModel, ...]:
     """Make a store with alpha and beta that engines of other users may read; both as of a pool."""
     folder.chmod(0o755)
-    (folder / "store").mkdir()
-    store = Store(folder / "store")
-    made = [add_tiny_model(store, name, seed=seed) for seed, name in enumerate(("alpha", "beta"))]
+    made = alpha_and_beta(folder).values()
     return tuple(
         PooledModel(
             model.metadata.name, model, names.STORE_PATH,

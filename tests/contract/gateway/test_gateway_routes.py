@@ -14,12 +14,11 @@ from paddock.plan.engines.profile import EngineRun, Profile
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
-from paddock.puller.store import Store
 from paddock.wire import Json
 from support.clients import check_clients
 from support.engine_servers import serving
 from support.envoys import Gateway, free_place, gateway
-from support.stores import add_tiny_model, pool_of, renamed
+from support.stores import alpha_and_beta, pool_of, renamed
 
 pytestmark = pytest.mark.contract
 CPP = renamed(pool_of(EngineName.LLAMA_CPP, "alpha"), "cpp")
@@ -45,10 +44,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("front")
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o755)
-    (folder / "store").mkdir()
-    store = Store(folder / "store")
-    models = {name: add_tiny_model(store, name, seed=seed)
-              for seed, name in enumerate(("alpha", "beta"))}  # fmt: skip
+    models = alpha_and_beta(folder)
     place = free_place(folder)
     rendering = render("team", [CPP, OLLAMA], models, Surroundings(place=place))
     mounts = {names.STORE_PATH: folder / "store"}

@@ -18,12 +18,11 @@ from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
 from paddock.plan.telemetry.request_metrics import LABELS, REQUEST_METRICS
-from paddock.puller.store import Store
 from support.collector import attributes_of
 from support.engine_servers import serving
 from support.envoys import Gateway, free_place, gateway
 from support.signals import COLLECTOR, Signals, collecting_requests, measured, often
-from support.stores import add_tiny_model, pool_of, renamed
+from support.stores import alpha_and_beta, pool_of, renamed
 
 pytestmark = pytest.mark.contract
 CPP = measured(renamed(pool_of(EngineName.LLAMA_CPP, "alpha"), "cpp"))
@@ -79,10 +78,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("signals")
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o755)
-    (folder / "store").mkdir()
-    store = Store(folder / "store")
-    models = {name: add_tiny_model(store, name, seed=seed)
-              for seed, name in enumerate(("alpha", "beta"))}  # fmt: skip
+    models = alpha_and_beta(folder)
     place = free_place(folder)
     rendering = render("team", [CPP, OLLAMA], models, Surroundings(place=place))
     mounts = {names.STORE_PATH: folder / "store"}
