@@ -1,8 +1,7 @@
-"""A port of the loopback that nobody listens on."""
+"""A port of this machine that nobody listens on."""
 
-import socket
+from paddock.local.ports import free_ports
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    return free_ports(1)[0]

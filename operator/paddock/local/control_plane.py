@@ -6,7 +6,6 @@ alone, and `cluster` together with a node.
 
 import json
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from paddock.local import builds, debian
 from paddock.local.addresses import LOOPBACK, Addresses
 from paddock.local.api_client import ApiClient
 from paddock.local.pki import Authority
+from paddock.local.ports import free_ports
 from paddock.local.problems import LocalError
 from paddock.local.processes import last_words, recorded_pid, start_daemon, stop_daemon
 from paddock.local.progress import Progress, Quiet
@@ -123,7 +123,7 @@ class ControlPlane:
         if not record.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             names = ("api", "etcd", "etcd_peer", "controllers", "scheduler")
-            record.write_text(json.dumps(dict(zip(names, _free_ports(len(names)), strict=True))))
+            record.write_text(json.dumps(dict(zip(names, free_ports(len(names)), strict=True))))
         ports: dict[str, int] = json.loads(record.read_text())
         return ports
 
@@ -259,12 +259,3 @@ def audit_record(line: str) -> AuditRecord:
         code=event.get("responseStatus", {}).get("code", 0),
         agent=event.get("userAgent", ""),
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
