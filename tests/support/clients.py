@@ -5,6 +5,7 @@ Lengths are asked for by `max_tokens`: Ollama 0.17.4 knows no `max_completion_to
 
 from collections.abc import Iterator
 
+import httpx
 import ollama
 import openai
 from langchain_core.language_models import BaseChatModel
@@ -28,8 +29,9 @@ def check_clients(url: str, cpp: str, oll: str) -> None:
         listed = [str(each.model).removesuffix(":latest") for each in local.list().models]
         assert sorted(listed) == sorted((cpp, oll)), listed
         check_ollama(local, oll)
-    for chain in _chains(url, cpp, oll):
-        check_langchain(chain)
+    with httpx.HTTPTransport() as transport, httpx.Client(timeout=_SECONDS) as client:
+        for chain in _chains(url, (cpp, oll), client, transport):
+            check_langchain(chain)
 
 
 def check_openai(client: openai.OpenAI, model: str) -> None:
@@ -53,13 +55,19 @@ def check_ollama(client: ollama.Client, model: str) -> None:
     assert (parts[-1].done, parts[-1].eval_count) == (True, _TOKENS)
 
 
-def _chains(url: str, cpp: str, oll: str) -> Iterator[BaseChatModel]:
-    for model in (cpp, oll):
+def _chains(
+    url: str, models: tuple[str, str], client: httpx.Client, transport: httpx.HTTPTransport
+) -> Iterator[BaseChatModel]:
+    """Make both chains on connections of the caller's: neither ever closes its own."""
+    for model in models:
         yield ChatOpenAI(
-            base_url=f"{url}/v1", api_key=SecretStr("none"), model=model,
+            base_url=f"{url}/v1", api_key=SecretStr("none"), model=model, http_client=client,
             extra_body={"max_tokens": _TOKENS}, timeout=_SECONDS, max_retries=0,
         )  # fmt: skip
-    yield ChatOllama(base_url=url, model=oll, num_predict=_TOKENS)
+    yield ChatOllama(
+        base_url=url, model=models[1], num_predict=_TOKENS,
+        sync_client_kwargs={"transport": transport, "timeout": _SECONDS},
+    )  # fmt: skip
 
 
 def check_langchain(chain: BaseChatModel) -> None:
