@@ -1,5 +1,6 @@
 """A real control plane for the contract tests: etcd, kube-apiserver and its controllers."""
 
+import gc
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,13 @@ from paddock.local.progress import Lines
 from support.gate import Gate
 from support.loop_world import LoopWorld
 from support.plane import administrator, kubectl
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_is_left_is_found() -> Iterator[None]:
+    """Collect at a module's end: a connection left open fails its own tests, not later ones."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
