@@ -17,7 +17,8 @@ from paddock.raw import text
 
 _FRESH_SECONDS = 4.0
 _LEAST_SECONDS = 1.0
-_SELECTOR = "type=Warning"
+_SELECTOR = "type=Warning,reason!=FailedScheduling"
+"""What the scheduler says is in the status of the pod too, which is watched; most are of these."""
 
 _Facts = tuple[EventFact, ...]
 _Found = Mapping[str, _Facts]
