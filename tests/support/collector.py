@@ -1,7 +1,6 @@
 """A real OpenTelemetry Collector on loopback, and what it passed on."""
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
 from paddock.local.progress import Lines
 from support.collector_build import ensure_collector
 from support.ports import free_port
+from support.started import started
 
 DEADLINE = 60.0
 _POLL = 0.1
@@ -159,23 +158,5 @@ def running(folder: Path, config: str, url: str) -> Iterator[Path]:
     program = ensure_collector(Lines())
     path, log = folder / "collector.yaml", folder / "collector.log"
     path.write_text(config)
-    with log.open("wb") as stream:
-        process = subprocess.Popen([program, "--config", path], stdout=stream, stderr=stream)
-    try:
-        _wait_until_answering(url, process, log)
+    with started([program, "--config", path], log, url, any_answer=True):
         yield log
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_until_answering(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            httpx.get(url, timeout=5)
-        except httpx.TransportError:
-            time.sleep(_POLL)
-        else:
-            return
-    raise AssertionError(f"the Collector did not start: {log.read_text()[-3000:]}")

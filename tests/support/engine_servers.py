@@ -6,15 +6,11 @@ The store lies at /store and the configuration at /config, as in a pod; only the
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
 
 from paddock import names
 from paddock.api.inferencepool import EngineName
@@ -23,10 +19,9 @@ from paddock.local.images.recipes import LLAMA_CPP
 from paddock.local.progress import Lines
 from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
 from support.ports import free_port
+from support.started import started
 
 JAIL = Path(__file__).with_name("jail.py")
-START_SECONDS = 60.0
-_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +80,10 @@ def serving(
         "env": {"HOME": "/", **dict(zip(run.env, _at(tuple(run.env.values()), port), strict=True))},
     }
     log = folder / "engine.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private",
-             sys.executable, str(JAIL), json.dumps(plan)],
-            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-        )  # fmt: skip
-    served = Served(f"http://127.0.0.1:{port}", log, process.pid)
-    try:
-        _wait_until_healthy(served, profile.health_path, process)
-        yield served
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    url = f"http://127.0.0.1:{port}"
+    jailed = ["unshare", "--mount", "--propagation", "private", sys.executable, JAIL]
+    with started([*jailed, json.dumps(plan)], log, url + profile.health_path) as process:
+        yield Served(url, log, process.pid)
 
 
 def _program(place: Installed, engine: EngineName) -> str:
@@ -112,19 +98,3 @@ def _at(arguments: tuple[str, ...], port: int) -> tuple[str, ...]:
     return tuple(
         str(port) if each == old else each.replace(f":{old}", f":{port}") for each in arguments
     )
-
-
-def _wait_until_healthy(served: Served, path: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(served.url + path, timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(_POLL)
-            continue
-        time.sleep(_POLL)
-    words = served.log.read_text(errors="replace")[-3000:]
-    raise AssertionError(f"the engine did not become healthy: {words}")

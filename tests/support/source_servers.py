@@ -5,10 +5,7 @@ S3 gateway over a folder, which checks every signature.
 """
 
 import os
-import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +13,9 @@ import httpx
 
 from paddock.local.builds import Component, ensure_all
 from paddock.local.progress import Lines
+from support.ports import free_port
+from support.started import started
 
-START_SECONDS = 30.0
 ACCESS_KEY, SECRET_KEY = "paddock-test", "a-secret-canary"
 REGISTRY = Component(
     name="registry",
@@ -40,66 +38,37 @@ http: {{addr: "{address}"}}
 """
 
 
-def _free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def _running(
-    component: Component, arguments: Sequence[str], address: str, environment: Mapping[str, str]
-) -> Iterator[str]:
-    folder = ensure_all([component], Lines())[component.name]
-    process = subprocess.Popen(
-        [folder / component.name, *arguments],
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(address, process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(START_SECONDS)
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    host, _, port = address.partition(":")
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection((host, int(port)), 1.0).close()
-        except OSError:
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server does not listen"
-            time.sleep(0.02)
-        else:
-            return
-
-
 @contextmanager
 def serving_registry(folder: Path) -> Iterator[str]:
     """Serve an empty registry; yield its address."""
-    address = _free_address()
+    address = f"127.0.0.1:{free_port()}"
     configuration = folder / "registry.yaml"
     configuration.write_text(_CONFIGURATION.format(folder=folder / "registry", address=address))
-    with _running(
-        REGISTRY, ["serve", str(configuration)], address, {"OTEL_TRACES_EXPORTER": "none"}
-    ):
+    command = [_program(REGISTRY), "serve", configuration]
+    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    log = folder / "registry.log"
+    with started(command, log, f"http://{address}/", environment=environment):
         yield address
 
 
 @contextmanager
 def serving_object_store(folder: Path) -> Iterator[str]:
     """Serve an empty object store; yield its address."""
-    address = _free_address()
+    address = f"127.0.0.1:{free_port()}"
     (objects := folder / "objects").mkdir()
-    keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     (told := folder / "told").mkdir()
-    arguments = ["--port", address, "--quiet", "posix", "--sidecar", str(told), str(objects)]
-    with _running(OBJECT_STORE, arguments, address, keys):
+    command = [
+        _program(OBJECT_STORE), "--port", address, "--quiet",
+        "posix", "--sidecar", told, objects,
+    ]  # fmt: skip
+    url, log = f"http://{address}/", folder / "object-store.log"
+    with started(command, log, url, environment=environment, any_answer=True):
         yield address
+
+
+def _program(component: Component) -> Path:
+    return ensure_all([component], Lines())[component.name] / component.name
 
 
 def push_blob(registry: str, repository: str, digest: str, content: bytes) -> None:

@@ -7,7 +7,6 @@ machine's address, then a real llama-server answers there.
 import asyncio
 import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +28,7 @@ from paddock.puller.store import Store
 from support.engine_servers import serving
 from support.plane import kubectl
 from support.ports import free_port
+from support.started import started
 from support.stores import add_tiny_model, pool_of
 
 NODE = "by-hand"
@@ -211,31 +211,15 @@ def activator(plane: ControlPlane, folder: Path, *arguments: str) -> Iterator[Ac
     token.write_text(kubectl(plane, "-n", system, "create", "token", names.ACTIVATOR))
     port, health = free_port(), free_port()
     log = folder / "activator.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "paddock.activator", "--server", plane.server,
-             "--token-file", token, "--ca-file", plane.folder / "pki" / "ca.crt",
-             "--port", str(port), "--health-port", str(health), *arguments],
-            stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-        )  # fmt: skip
-    found = Activator(f"http://{own_address()}:{port}", log, process.pid)
-    try:
-        _wait_until_alive(process, f"http://127.0.0.1:{health}/healthz", found)
+    command = [
+        sys.executable, "-m", "paddock.activator", "--server", plane.server,
+        "--token-file", token, "--ca-file", plane.folder / "pki" / "ca.crt",
+        "--port", str(port), "--health-port", str(health), *arguments,
+    ]  # fmt: skip
+    with started(command, log, f"http://127.0.0.1:{health}/healthz") as process:
+        found = Activator(f"http://{own_address()}:{port}", log, process.pid)
         yield found
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
     assert "Traceback" not in found.words()
-
-
-def _wait_until_alive(process: subprocess.Popen[bytes], url: str, found: Activator) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(httpx.TransportError):
-            if httpx.get(url, timeout=1).status_code == httpx.codes.OK:
-                return
-        time.sleep(_POLL)
-    raise AssertionError(f"the activator does not answer: {found.words()}")
 
 
 def scale_ups(plane: ControlPlane, namespace: str) -> int:
