@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from paddock import names
-from paddock.api.inferencepool import Gateway as DeclaredGateway
+from paddock.api.gateway import Gateway as DeclaredGateway
 from paddock.api.inferencepool import InferencePool
 from paddock.facts import Apply, Change, Delete, Done, EnvoyReport, GatewayFacts, Refusal, Wait
 from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway

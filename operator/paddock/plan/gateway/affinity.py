@@ -7,7 +7,8 @@ has more than its share of requests. A pod that comes or goes moves its own conv
 from collections.abc import Sequence
 
 from paddock import names
-from paddock.api.inferencepool import Balancing, InferencePool
+from paddock.api.gateway import Balancing
+from paddock.api.inferencepool import InferencePool
 from paddock.plan.gateway.catalog import Offer
 from paddock.plan.gateway.xds import http_filter, typed
 from paddock.wire import Json

@@ -7,7 +7,8 @@ counts once its weights have been pulled.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from paddock.api.inferencepool import Auth, EngineName, Hardware, InferencePool, Limits, Serving
+from paddock.api.gateway import Auth, Limits
+from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
 from paddock.api.localmodel import LocalModel
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.registry import PROFILES
