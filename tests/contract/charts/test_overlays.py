@@ -10,6 +10,7 @@ from paddock.local import builds
 from paddock.local.processes import run
 from paddock.local.progress import Lines
 from support.charts import ROOT, Manifest, container_of, documents
+from support.observability import DASHBOARDS, FOLDER
 
 pytestmark = pytest.mark.contract
 OVERLAY = ROOT / "manifests" / "gitops" / "kustomize" / "kustomization.yaml"
@@ -61,3 +62,14 @@ def test_overlay_moves_the_namespaced_install_as_a_whole(tmp_path: Path) -> None
     ]
     assert subjects
     assert set(subjects) == {"team-x"}
+
+
+def test_observability_comes_as_a_whole_with_every_dashboard() -> None:
+    found = {each["kind"]: each for each in built(FOLDER)}
+    assert set(found) == {"ConfigMap", "PodMonitor", "PrometheusRule"}
+    boards = found["ConfigMap"]
+    assert boards["data"] == {file.name: file.read_text() for file in DASHBOARDS}
+    assert boards["metadata"] == {
+        "name": "paddock-dashboards",
+        "labels": {"grafana_dashboard": "1"},
+    }

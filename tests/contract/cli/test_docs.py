@@ -28,11 +28,13 @@ from support.person import Person
 from support.stores import add_tiny_bert, add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
-NOT_HERE = {"up", "down", "operator", "charts", "crds", "completion", "key"}
+NOT_HERE = {"up", "down", "operator", "charts", "crds", "completion"}
 """Parsed by the unit test; run by others."""
 ENDS = {"explain": {0, 3}, "chat": {3}, "bench": {3}, "purge": {0, 4}}
 """The codes with which commands end where no operator runs; 4 too where a page makes nothing."""
 SECONDS = 60
+OF_RELEASES = {"--create-namespace", "--install", "--reuse-values"}
+"""What `helm template` has no use for."""
 OF_CLUSTERS = {"PersistentVolume", "DeviceClass"}
 
 
@@ -66,19 +68,25 @@ class Desk:
     def __init__(self, person: Person, plane: ControlPlane, folder: Path) -> None:
         self._person, self._plane, self._folder = person, plane, folder
         self._is_empty = True
+        self._releases: set[tuple[str, str]] = set()
 
     def types(self, command: Command) -> None:
         words = command.words
         if words[:2] == ["kubectl", "paddock"] or words[0].rpartition("/")[2] == "paddock":
             self._paddock(words[2 if words[0] == "kubectl" else 1 :], command)
+        elif words[:3] == ["kubectl", "apply", "-k"]:
+            self._applies_folder(ROOT / words[3], str(command))
         elif words[0] == "kubectl":
             self._make_files(words)
             if words[2:4] == ["serviceaccount", "default"]:
                 self._await_account(str(command))
             self.kubectl(words[1:], command.typed, str(command))
         elif words[:2] in (["helm", "install"], ["helm", "upgrade"]):
-            kept = [each for each in words[2:] if each not in {"--create-namespace", "--install"}]
+            kept = [each for each in words[2:] if each not in OF_RELEASES]
             render(kept, str(command), command.typed)
+            self._releases.add((words[2], namespace_of(words)))
+        elif words[:2] == ["helm", "uninstall"]:
+            assert (words[2], namespace_of(words)) in self._releases, str(command)
 
     def applies(self, block: Block) -> None:
         """Apply a block's objects; what is not of a namespace is only tried."""
@@ -86,6 +94,13 @@ class Desk:
         for each in yaml.safe_load_all(block.text):
             trial = ["--dry-run=server"] if each["kind"] in OF_CLUSTERS else []
             self.kubectl(["apply", *trial, "-f", "-"], yaml.safe_dump(each), str(block))
+
+    def _applies_folder(self, folder: Path, where: str) -> None:
+        """Apply what Kustomize makes of a folder, but for kinds of other operators."""
+        made = yaml.safe_load_all(self.kubectl(["kustomize", str(folder)], None, where))
+        own = [each for each in made if each["apiVersion"] == "v1"]
+        assert own
+        self.kubectl(["apply", "-f", "-"], yaml.safe_dump_all(own), where)
 
     def _paddock(self, words: list[str], command: Command) -> None:
         if words[0] in NOT_HERE:
@@ -125,6 +140,10 @@ class Desk:
         for word in words:
             if word.startswith("--from-file="):
                 (self._folder / word.rpartition("=")[2]).write_text("canary")
+
+
+def namespace_of(words: list[str]) -> str:
+    return words[words.index("--namespace") + 1] if "--namespace" in words else ""
 
 
 def render(words: list[str], where: str, typed: str | None = None) -> None:
