@@ -161,7 +161,10 @@ def _labelled(kind: Kind, namespace: str, value: str, known: Known) -> Iterator[
 
 
 def _model_names(pool: Manifest) -> tuple[str, ...]:
-    return tuple(name for each in items(pool, "spec", "models") if (name := text(each, "name")))
+    """Return the models that a raw pool needs, as `needed_models` does of a typed one."""
+    served = [text(each, "name") for each in items(pool, "spec", "models")]
+    draft = text(pool, "spec", "serving", "draftModel")
+    return tuple(name for name in (*served, draft) if name)
 
 
 def _name(manifest: Manifest) -> str:

@@ -115,6 +115,7 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"serving": {"keepAlive": "forever"}}, "spec.serving.keepAlive"),
     ({"serving": {"gpuMemoryUtilization": 0}}, "spec.serving.gpuMemoryUtilization"),
     ({"serving": {"gpuMemoryUtilization": 1.1}}, "spec.serving.gpuMemoryUtilization"),
+    ({"serving": {"draftModel": "Not A Name"}}, "spec.serving.draftModel"),
     ({"serving": {"flashAttention": "yes"}}, "spec.serving.flashAttention"),
 ]
 GOOD_MODELS: list[dict[str, Any]] = [

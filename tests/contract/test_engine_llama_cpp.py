@@ -203,3 +203,17 @@ def test_every_flag_that_users_may_set_is_one_the_server_knows() -> None:
     known = {word.rstrip(",") for word in done.stdout.split() if word.startswith("--")}
 
     assert PROFILE.flags - known == set()
+
+
+async def test_draft_model_guesses_tokens_that_the_model_takes(
+    models: tuple[PooledModel, ...], tmp_path: Path
+) -> None:
+    alpha, beta = models
+    pool = pool_of(EngineName.LLAMA_CPP, "alpha", serving={"draftModel": "beta"})
+    with started(pool, (replace(alpha, draft=beta),), tmp_path) as served:
+        report = await probed(served, ExpectedModel("alpha", digest_of(alpha), generate=True))
+        body: Json = {"model": "alpha", "prompt": "1", "max_tokens": 32}
+        answer = await asked(served, "POST", "/v1/completions", body)
+
+    assert report.models == (LoadedModel("alpha", digest_of(alpha), loaded=True, generated=True),)
+    assert answer.json()["timings"]["draft_n"] > 0

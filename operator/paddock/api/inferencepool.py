@@ -124,6 +124,10 @@ class Serving(Record):
     mlock: bool | None = None
     tensor_parallel: Annotated[int | None, Field(ge=1, le=64)] = None
     gpu_memory_utilization: Annotated[float | None, Field(gt=0, le=1)] = None
+    draft_model: Annotated[
+        DnsSubdomain | None,
+        Field(description="A small LocalModel of this namespace that guesses tokens ahead."),
+    ] = None
 
 
 class Idle(Record):
@@ -204,6 +208,13 @@ class InferencePoolSpec(Record):
     serving: Serving | None = None
     telemetry: Telemetry | None = None
     gateway: Gateway | None = None
+
+
+def needed_models(pool: InferencePoolSpec) -> tuple[str, ...]:
+    """Return the LocalModels that must be there: those that are served, and the draft model."""
+    draft = pool.serving.draft_model if pool.serving else None
+    served = tuple(each.name for each in pool.models)
+    return served if draft is None else (*served, draft)
 
 
 class ServedModel(Record):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from paddock import names
 from paddock.api.base import Diagnosis
-from paddock.api.inferencepool import InferencePool
+from paddock.api.inferencepool import InferencePool, needed_models
 from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType
 from paddock.cli.paint import Branch, Line, Tone, Word
@@ -51,15 +51,15 @@ def explain_pool(pool: InferencePool, scene: Scene) -> Branch:
     """Return the tree of one pool."""
     if is_ready(pool):
         return Branch(_title("InferencePool", pool))
-    open_causes = list(pool.status.diagnosis)
+    open_causes, needed = list(pool.status.diagnosis), needed_models(pool.spec)
     models = [
-        explain_model(scene.models[each.name], scene)
-        if each.name in scene.models
-        else _absent(each.name, _take(open_causes, f"LocalModel/{each.name}"))
-        for each in pool.spec.models
+        explain_model(scene.models[name], scene)
+        if name in scene.models
+        else _absent(name, _take(open_causes, f"LocalModel/{name}"))
+        for name in needed
     ]
-    for each in pool.spec.models:  # told by the model's own branch
-        _take(open_causes, f"LocalModel/{each.name}")
+    for name in needed:  # told by the model's own branch
+        _take(open_causes, f"LocalModel/{name}")
     deployment = _deployment(pool, scene, open_causes)
     loose = [_cause(cause) for cause in open_causes]
     told = bool(pool.status.diagnosis)
@@ -91,7 +91,7 @@ def explanation_value(owner: LocalModel | InferencePool, scene: Scene) -> dict[s
         "diagnosis": [each.model_dump(mode="json") for each in owner.status.diagnosis],
     }
     if isinstance(owner, InferencePool):
-        known = [scene.models[each.name] for each in owner.spec.models if each.name in scene.models]
+        known = [scene.models[name] for name in needed_models(owner.spec) if name in scene.models]
         value["models"] = [explanation_value(model, scene) for model in known]
     return value
 

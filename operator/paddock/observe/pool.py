@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from paddock import kinds, names
-from paddock.api.inferencepool import InferencePool
+from paddock.api.inferencepool import InferencePool, needed_models
 from paddock.api.localmodel import LocalModel
 from paddock.clock import Clock
 from paddock.facts import Children, EngineReport, PodDemand, PodFact, PoolFacts
@@ -117,8 +117,8 @@ async def _passing(
 
 def _models(cache: Cache, pool: InferencePool) -> list[LocalModel]:
     found = (
-        cache.get(kinds.LOCAL_MODELS, pool.metadata.namespace, each.name)
-        for each in pool.spec.models
+        cache.get(kinds.LOCAL_MODELS, pool.metadata.namespace, name)
+        for name in needed_models(pool.spec)
     )
     return [LocalModel.model_validate(manifest) for manifest in found if manifest is not None]
 

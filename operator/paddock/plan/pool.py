@@ -7,7 +7,7 @@ are left as they are: what serves keeps serving.
 from dataclasses import dataclass, field, replace
 
 from paddock import names
-from paddock.api.inferencepool import Fit, PoolEffective, Scaling
+from paddock.api.inferencepool import Fit, PoolEffective, Scaling, needed_models
 from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType
 from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wait
@@ -62,14 +62,16 @@ def plan_pool(facts: PoolFacts, settings: Settings) -> PoolPlan:
     """Decide the next step of one InferencePool."""
     pool = facts.pool
     profile = PROFILES[pool.spec.engine.name]
-    known = pooled_models(pool, dict(facts.models))
+    known, needed = pooled_models(pool, dict(facts.models)), needed_models(pool.spec)
     fixed = 1 if pool.spec.replicas is None else pool.spec.replicas
     scaling = effective_scaling(pool, profile.in_flight)
     decision = _decision(facts, scaling, settings) if scaling else None
     base = PoolPlan(
         refused=refuse_pool(pool, profile, known),
-        missing=tuple(each.name for each in pool.spec.models if each.name not in facts.models),
-        waiting=tuple(each.model.metadata.name for each in known if not is_ready(each.model)),
+        missing=tuple(name for name in needed if name not in facts.models),
+        waiting=tuple(
+            name for name in needed if name in facts.models and not is_ready(facts.models[name])
+        ),
         models=known,
         replicas=decision.replicas if decision else fixed,
         scaling=scaling,

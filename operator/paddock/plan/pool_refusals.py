@@ -20,6 +20,7 @@ def refuse_pool(
         *_names(pool),
         *_hardware(pool, profile),
         *_formats(profile, models),
+        *_draft(profile, models),
     )
 
 
@@ -45,6 +46,18 @@ def _hardware(pool: InferencePool, profile: Profile) -> Iterator[Refusal]:
     if hardware.resource_name is not None and not gpus:
         path = "spec.hardware.resourceName"
         yield Refusal(path, "It has no effect without GPUs; set hardware.gpus.")
+
+
+def _draft(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:
+    path = "spec.serving.draftModel"
+    for each in models:
+        if each.draft is None:
+            continue
+        if each.draft.model.metadata.uid == each.model.metadata.uid:
+            yield Refusal(path, "A model that guesses its own tokens saves nothing; take another.")
+        artifact = each.draft.model.status.artifact
+        if artifact is not None and artifact.format not in profile.formats:
+            yield Refusal(path, f"{profile.name} does not serve {artifact.format} files.")
 
 
 def _formats(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:

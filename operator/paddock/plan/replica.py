@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 
 from paddock import names
-from paddock.api.inferencepool import EngineName, Fit, Hardware, InferencePool, Serving
+from paddock.api.inferencepool import (
+    EngineName,
+    Fit,
+    Hardware,
+    InferencePool,
+    Serving,
+    needed_models,
+)
 from paddock.api.localmodel import LocalModel
 from paddock.api.view import ViewModel, ViewPlan
 from paddock.plan.deployment import DEFAULT_GPU, Replica
@@ -18,18 +25,30 @@ DEFAULT_CPU = "100m"
 def pooled_models(pool: InferencePool, known: dict[str, LocalModel]) -> tuple[PooledModel, ...]:
     """Return the pool's models that exist, each with the place of its store in the pod."""
     pairs = [(each, known[each.name]) for each in pool.spec.models if each.name in known]
+    needed = [known[name] for name in needed_models(pool.spec) if name in known]
     direct = not _needs_view(pool, [model for _, model in pairs])
-    direct = direct and len({claim_of(model) for _, model in pairs}) == 1
+    direct = direct and len({claim_of(model) for model in needed}) == 1
+    draft = known.get((pool.spec.serving or Serving()).draft_model or "")
     return tuple(
         PooledModel(
             served_as=each.as_ or each.name,
             model=model,
-            store=names.STORE_PATH if direct else f"{names.CLAIMS_PATH}/{claim_of(model)}",
+            store=_store_of(model, direct=direct),
             preload=each.preload is not False,
             context_length=each.context_length,
+            draft=_draft(draft, direct=direct) if draft is not None else None,
         )
         for each, model in pairs
     )
+
+
+def _store_of(model: LocalModel, *, direct: bool) -> str:
+    return names.STORE_PATH if direct else f"{names.CLAIMS_PATH}/{claim_of(model)}"
+
+
+def _draft(model: LocalModel, *, direct: bool) -> PooledModel:
+    store = _store_of(model, direct=direct)
+    return PooledModel(model.metadata.name, model, store, preload=True, context_length=None)
 
 
 def _needs_view(pool: InferencePool, models: Sequence[LocalModel]) -> bool:
@@ -52,14 +71,15 @@ def build_replica(
     """Return the replica and the arithmetic of its memory."""
     hardware = pool.spec.hardware or Hardware()
     gpus = profile.default_gpus if hardware.gpus is None else hardware.gpus
-    need = _need(pool, profile, models, gpus)
+    held = (*models, *(model.draft for model in models if model.draft is not None))
+    need = _need(pool, profile, held, gpus)
     memory = str(hardware.memory or default_memory(need))
     replica = Replica(
         profile=profile,
         run=profile.run(pool, models),
         image=_image(pool, profile, settings.images, gpus),
-        claims=tuple(sorted({(claim_of(model.model), model.store) for model in models})),
-        weights_bytes=sum(map(_bytes_of, models)),
+        claims=tuple(sorted({(claim_of(model.model), model.store) for model in held})),
+        weights_bytes=sum(map(_bytes_of, held)),
         cpu=str(hardware.cpu or DEFAULT_CPU),
         memory=memory,
         gpus=gpus,
@@ -69,7 +89,7 @@ def build_replica(
         operator_image=settings.images.operator,
         unnamed_weights=tuple(
             model.model.status.artifact.digest
-            for model in models
+            for model in held
             if model.model.status.artifact is not None and model.is_split
         ),
     )

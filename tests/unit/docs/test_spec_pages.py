@@ -78,6 +78,7 @@ SAMPLES: dict[str, object] = {
     "context_length": 4096, "parallel": 2, "max_queue": 8, "batch_size": 512, "threads": 4,
     "gpu_layers": 99, "flash_attention": True, "kv_cache_type": "bf16", "keep_alive": "5m",
     "mmap": True, "mlock": True, "tensor_parallel": 1, "gpu_memory_utilization": 0.9,
+    "draft_model": "small",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from paddock.api.localmodel import LocalModel, ModelfileParameters
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.pool import plan_pool
+from paddock.plan.replica import pooled_models
 from paddock.wire import Json
 from support.pools import DIGEST, OTHER_DIGEST, SETTINGS, fresh
 from support.stores import pool_of, ready_model
@@ -15,6 +16,7 @@ KNOBS: dict[str, Json] = {
     "contextLength": 512, "parallel": 3, "maxQueue": 9, "batchSize": 128, "threads": 2,
     "gpuLayers": 7, "flashAttention": False, "kvCacheType": "bf16", "keepAlive": "5m",
     "mmap": True, "mlock": True, "tensorParallel": 2, "gpuMemoryUtilization": 0.5,
+    "draftModel": "small",
 }  # fmt: skip
 MAPPED: dict[EngineName, dict[str, Json]] = {
     EngineName.OLLAMA: {
@@ -34,6 +36,7 @@ MAPPED: dict[EngineName, dict[str, Json]] = {
         "kvCacheType": ("--cache-type-k", "bf16"),
         "mmap": ("--load-mode", "mmap"),
         "mlock": ("--load-mode", "mlock"),
+        "draftModel": ("--spec-draft-model", f"/store/blobs/sha256-{'b' * 64}"),
     },
     EngineName.VLLM: {
         "contextLength": ("--max-model-len", "512"),
@@ -66,7 +69,8 @@ def test_knob_is_mapped_or_refused_by_its_path(engine: EngineName, knob: str) ->
 
 def pairs(engine: EngineName, **spec: Json) -> set[tuple[str, str]]:
     pool = pool_of(engine, "alpha", hardware={"gpus": 2}, **spec)
-    run = PROFILES[engine].run(pool, (pooled(ready_model("alpha", DIGEST)),))
+    models = {"alpha": ready_model("alpha", DIGEST), "small": ready_model("small", OTHER_DIGEST)}
+    run = PROFILES[engine].run(pool, pooled_models(pool, models))
     return {*run.env.items(), *zip(run.args, run.args[1:], strict=False)}
 
 

@@ -59,6 +59,9 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
         sentence = "llama.cpp has the cache types f16, bf16, q8_0 and q4_0."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
+    if serving.draft_model is not None and len(pool.spec.models) > 1:
+        sentence = "llama.cpp drafts for one model only; make more pools."
+        refused.append(Refusal("spec.serving.draftModel", sentence))
     for index, each in enumerate(pool.spec.models):
         if len(pool.spec.models) > 1 and ":" in _served(each):
             sentence = "With several models llama.cpp changes names with a colon; use a dash."
@@ -87,6 +90,8 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         (only,) = models
         own = {**options, **_model_options(pool, only), "alias": only.served_as}
         own["model"] = _path(only)
+        if only.draft is not None:
+            own |= {"spec-type": "draft-simple", "spec-draft-model": _path(only.draft)}
         embedding = ("--embeddings",) if _only_embeds(only) else ()
         return EngineRun(args=(*common, *_flags(own), *embedding), env=_ENV)
     sections = [_section(pool, model) for model in models]

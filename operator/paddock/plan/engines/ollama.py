@@ -24,6 +24,7 @@ _REFUSED = {
     "mmap": "Ollama sets use_mmap per request; leave mmap out.",
     "mlock": "Ollama sets use_mlock per request; leave mlock out.",
     "tensor_parallel": "Ollama spreads over GPUs itself; leave tensorParallel out.",
+    "draft_model": "Ollama has no draft models; use LlamaCpp.",
     "gpu_memory_utilization": "Ollama measures GPU memory itself; leave it out.",
 }
 DEFAULT_CONTEXT = 4096

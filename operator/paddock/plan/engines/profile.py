@@ -34,6 +34,8 @@ class PooledModel:
     """Where the model's store is in the pod."""
     preload: bool
     context_length: int | None
+    draft: "PooledModel | None" = None
+    """The small model that guesses its tokens ahead."""
 
     @property
     def digest(self) -> str | None:

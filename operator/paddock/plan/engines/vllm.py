@@ -3,6 +3,7 @@
 Facts from vLLM's documentation of `vllm serve` (0.11, Engine Arguments and GGUF); this profile was
 never run here, as no GPU was available. The image runs as a user it does not know when HOME is
 writable and USER is set: PyTorch asks for the user's name when it is imported (vllm issue 44548).
+A draft model ends it at its start (vllm issue 31883).
 """
 
 import json
@@ -31,6 +32,7 @@ _REFUSED = {
     "keep_alive": "vLLM keeps its model loaded; leave keepAlive out.",
     "mmap": "vLLM copies weights to the GPU; leave mmap out.",
     "mlock": "vLLM copies weights to the GPU; leave mlock out.",
+    "draft_model": "vLLM 0.11 takes no draft model; leave draftModel out.",
 }
 _NOT_IN_MODELFILE = {
     "system": "vLLM has no default system prompt; send it in the request.",
