@@ -52,7 +52,20 @@ def test_new_model_gets_a_claim_and_a_pull_job() -> None:
     facts = facts_of(model())
     plan = plan_model(facts, SETTINGS)
     assert applied(plan) == ["PersistentVolumeClaim", "Job"]
-    assert condition(told(facts, plan), "Ready") == ("False", "Progressing")
+    assert condition(told(facts, plan), "Ready") == ("False", "WaitingForPods")
+
+
+def test_status_that_tells_of_a_new_pull_needs_no_second_write() -> None:
+    subject = model()
+    facts = facts_of(subject)
+    plan = plan_model(facts, SETTINGS)
+    first = told(facts, plan)
+    claim = ClaimFact(names.claim_name("tiny"), uid="c", resource_version="1", phase="Pending")
+    later = replace(
+        facts, jobs=(job_of(subject),), children=with_claim(plan), claim=claim,
+        model=subject.model_copy(update={"status": first}),
+    )  # fmt: skip
+    assert told(later, plan_model(later, SETTINGS)) == first
 
 
 def test_running_pull_is_left_alone_and_watched() -> None:

@@ -76,6 +76,7 @@ def _deleting(facts: ModelFacts) -> tuple[Verdict, ...] | None:
 
 
 def _pulled(facts: ModelFacts, plan: ModelPlan, diagnosis: tuple[Diagnosis, ...]) -> Verdict:
+    """Tell how the pull stands; a Job that is not there yet was made by this very pass."""
     kind = ConditionType.PULLED
     if plan.refusal is not None:
         return false(kind, Reason.INVALID_SPEC, f"spec.source: {plan.refusal}")
@@ -84,8 +85,6 @@ def _pulled(facts: ModelFacts, plan: ModelPlan, diagnosis: tuple[Diagnosis, ...]
     if diagnosis:
         first = diagnosis[0]
         return false(kind, Reason(first.reason), f"{first.object}: {first.cause} {first.fix}")
-    if plan.job is None:
-        return false(kind, Reason.PROGRESSING, "The pull Job is being made.")
     waiting = not any(pod.phase == "Running" for pod in facts.pods)
     if waiting:
         return false(kind, Reason.WAITING_FOR_PODS, "The pull's pod is starting.")
