@@ -277,8 +277,12 @@ def test_deleted_model_waits_for_the_pools_that_use_it() -> None:
     plan = plan_model(facts, SETTINGS)
     assert plan.changes == ()
     assert plan.finalizers is None
-    message = {each.type: each.message for each in told(facts, plan).conditions}["Ready"]
-    assert "chat" in message
+    message = "The model is deleted when no pool uses it; chat still do."
+    conditions = told(facts, plan).conditions
+    assert [(each.type, each.message) for each in conditions] == [
+        ("Ready", message),
+        ("Reconciling", message),
+    ]
 
 
 def test_deleted_model_goes_at_once_when_its_claim_is_gone() -> None:

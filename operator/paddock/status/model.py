@@ -24,11 +24,10 @@ def status_of_model(
     model = facts.model
     diagnosis = _diagnosis(facts, plan, refusals)
     pulled = _pulled(facts, plan, diagnosis)
-    verdicts = (pulled, _verified(model, plan), _up_to_date(plan))
-    required = verdicts[:2]
+    verified = _verified(model, plan)
     given_up = plan.job is not None and plan.job.failed
-    ready = _deleting(facts) or summarise(
-        required,
+    ready = summarise(
+        (pulled, verified),
         "The weights are in the claim, verified.",
         stalling_now=_PATIENT if given_up else (),
     )
@@ -37,7 +36,7 @@ def status_of_model(
         observed_generation=model.metadata.generation,
         conditions=merge(
             model.status.conditions,
-            (*ready, *verdicts),
+            _deleting(facts) or (*ready, pulled, verified, _up_to_date(plan)),
             generation=model.metadata.generation,
             now=facts.now,
         ),
@@ -61,6 +60,7 @@ def _kept_source(model: LocalModel) -> str | None:
 
 
 def _deleting(facts: ModelFacts) -> tuple[Verdict, ...] | None:
+    """Tell of a model that goes what it waits for; of its weights nothing is judged any more."""
     if facts.model.metadata.deletion_timestamp is None:
         return None
     users = ", ".join(sorted(pool.metadata.name for pool in facts.pools))
