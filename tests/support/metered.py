@@ -1,6 +1,7 @@
 """A little engine on loopback that answers at once and tells how many tokens it took and made.
 
-Both are the caller's to choose: a prompt's words, and `max_tokens`.
+Both are the caller's to choose: a prompt's words, and `max_tokens`. A stream that is `untold` says
+nothing of them, and one that is `endless` waits after its words until the caller has gone.
 """
 
 import json
@@ -21,16 +22,21 @@ class _Handler(BaseHTTPRequestHandler):
                  "completion_tokens": asked["max_tokens"]}  # fmt: skip
         words: list[Any] = [{"choices": [{"text": "word"}]}] * asked["max_tokens"]
         if asked.get("stream"):
-            events = [*words, {"choices": [], "usage": usage}]
-            body = "".join(f"data: {json.dumps(each)}\n\n" for each in events) + "data: [DONE]\n\n"
+            told = () if asked.get("untold") else ({"choices": [], "usage": usage},)
+            body = "".join(f"data: {json.dumps(each)}\n\n" for each in (*words, *told))
+            body += "data: [DONE]\n\n"
         else:
             body = json.dumps({"choices": words, "usage": usage})
         self.send_response(200)
         kind = "text/event-stream" if asked.get("stream") else "application/json"
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body.encode())))
+        endless = bool(asked.get("endless"))
+        self.send_header("Content-Length", str(len(body.encode()) + endless))
         self.end_headers()
         self.wfile.write(body.encode())
+        if endless:
+            self.wfile.flush()
+            self.close_connection = not self.rfile.read(1)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         del format, args

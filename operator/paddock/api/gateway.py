@@ -69,6 +69,14 @@ class Limits(Record):
             description="For each model and key, or address where no key is needed; 429.",
         ),
     ] = None
+    tokens_per_minute: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000_000,
+            description="Of prompts and answers, for each model and caller as above; 429.",
+        ),
+    ] = None
 
 
 class Gateway(Record):

@@ -204,10 +204,11 @@ def test_where_no_key_is_needed_each_address_has_its_own_requests(
     assert other == [200, 200, 429]
 
 
+@pytest.mark.parametrize("limit", ["requestsPerMinute", "tokensPerMinute"])
 def test_new_limit_is_in_force_without_a_connection_that_ends(
-    tmp_path: Path, backend: Answering
+    tmp_path: Path, backend: Answering, limit: str
 ) -> None:
-    before, after = limited("open", "alpha"), limited("open", "alpha", requestsPerMinute=1)
+    before, after = limited("open", "alpha"), limited("open", "alpha", **{limit: 1})
     with serving(tmp_path, backend, before) as running, httpx.Client() as client:
         body = {"model": "alpha", "prompt": "hi"}
         for _ in range(3):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.callers import Callers
 from paddock.plan.gateway.catalog import served_by
 from paddock.plan.gateway.limits import (
     buckets,
@@ -14,6 +15,9 @@ from paddock.plan.gateway.limits import (
     times,
 )
 from paddock.plan.gateway.rendering import Surroundings, render
+from paddock.plan.gateway.routes import route_table
+from paddock.plan.gateway.spending import purses, spending_of
+from paddock.plan.gateway.usage import USAGE_FILTER
 from paddock.wire import Json
 from support.gateways import ALPHA, BETA
 from support.stores import pool_of, renamed
@@ -42,7 +46,7 @@ def test_without_limits_the_defaults_hold_and_nothing_is_counted() -> None:
 
     assert longest_body(served[0]) is None
     assert times(served[0].offers) == {"timeout": "3600s", "idle_timeout": "600s"}
-    assert counted(served[0]) == {}
+    assert counted(served[0], 1) == {}
     assert buckets(served, 1) == {}
 
 
@@ -56,20 +60,51 @@ def test_requests_are_counted_by_model_and_caller(gateway: dict[str, Json], by: 
     (served,) = served_by([pool], MODELS)
 
     said = {by: "alpha", "retry-after": "9"}
-    assert counted(served) == said
+    assert counted(served, 1) == said
 
 
 def test_each_of_several_envoys_holds_its_share_of_a_minute() -> None:
     served = served_by([limited("a", "alpha", limits={"requestsPerMinute": 7})], MODELS)
 
-    for replicas, most in ((1, 7), (2, 4), (9, 1)):
+    for replicas, most, again in ((1, 7, "9"), (2, 4, "15"), (9, 1, "60")):
         assert f'"max_tokens":{most},' in json.dumps(buckets(served, replicas)).replace(" ", "")
+        assert counted(served[0], replicas)["retry-after"] == again
+
+
+def test_strictest_limit_of_tokens_is_shared_by_envoys_and_capped_by_the_largest_context() -> None:
+    pools = [
+        limited(name, "alpha", limits={"tokensPerMinute": most})
+        for name, most in (("a", 70), ("b", 90))
+    ]
+    (served,) = served_by(pools, MODELS)
+
+    for replicas, most in ((1, 70), (2, 35), (99, 1)):
+        assert spending_of(served, replicas) == {
+            "model": "alpha",
+            "tokens": most,
+            "by_token": False,
+            "longest": served.offers[0].context,
+        }
+        assert f'"max_tokens":{most},' in json.dumps(purses([served], replicas)).replace(" ", "")
+
+
+def test_without_limit_of_tokens_no_answer_is_read_for_it() -> None:
+    served = served_by([limited("a", "alpha", limits={"requestsPerMinute": 7})], MODELS)
+
+    assert spending_of(served[0], 1) == {}
+    assert purses(served, 1) == {}
+    table = route_table(served, Callers())
+    assert USAGE_FILTER not in json.dumps(table)
+    assert USAGE_FILTER in json.dumps(route_table(served, Callers(), measured=True))
 
 
 def test_limit_in_flight_is_the_clusters_and_a_new_limit_leaves_the_listener_alone() -> None:
     before, after = (
         render("team", [limited("a", "alpha", limits=limits)], MODELS, Surroundings())
-        for limits in ({}, {"inFlight": 3, "requestsPerMinute": 7, "bodyBytes": 2048})
+        for limits in (
+            {},
+            {"inFlight": 3, "requestsPerMinute": 7, "tokensPerMinute": 9, "bodyBytes": 2048},
+        )
     )
 
     assert '"max_requests":100000' in json.dumps(before.clusters, separators=(",", ":"))

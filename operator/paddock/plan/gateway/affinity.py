@@ -90,8 +90,7 @@ def script_of_route(offers: Sequence[Offer]) -> dict[str, Json]:
     """Return what makes a route tell conversations apart, where a pool behind it asks for it."""
     if not _any_affine(offers):
         return {}
-    script = typed("extensions.filters.http.lua.v3.LuaPerRoute", name=_SCRIPT)
-    return {"typed_per_filter_config": {LUA_FILTER: script}}
+    return {LUA_FILTER: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=_SCRIPT)}
 
 
 def hash_of_route(offers: Sequence[Offer]) -> dict[str, Json]:

@@ -13,6 +13,7 @@ from paddock.plan.gateway.limits import BODY_BYTES, count_requests
 from paddock.plan.gateway.replies import local_replies
 from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS, READY_PATH
 from paddock.plan.gateway.signals import access_logs, tracing
+from paddock.plan.gateway.spending import charge_tokens
 from paddock.plan.gateway.tokens import Access, verified_tokens
 from paddock.plan.gateway.usage import read_usage
 from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
@@ -77,12 +78,12 @@ def _connection_manager(routes: Json, access: Access | None, *, measured: bool) 
             "initial_connection_window_size": _CONNECTION_WINDOW,
         },
         local_reply_config=local_replies(),
-        http_filters=_filters(access, measured=measured),
+        http_filters=_filters(access),
         **told,
     )
 
 
-def _filters(access: Access | None, *, measured: bool) -> Sequence[Json]:
+def _filters(access: Access | None) -> Sequence[Json]:
     return [
         _listed_paths_only(),
         *(verified_tokens(access, READY_PATH) if access is not None else ()),
@@ -91,7 +92,8 @@ def _filters(access: Access | None, *, measured: bool) -> Sequence[Json]:
         _read_model(),
         conversation_filter(),
         count_requests(),
-        *([read_usage()] if measured else ()),
+        read_usage(),
+        charge_tokens(),
         http_filter("router", "router.v3.Router"),
     ]
 

@@ -79,7 +79,8 @@ def render(
     )
     served = served_by(alive, models)
     known = callers or Callers()
-    table = route_table(served, known, gateway_replicas(alive))
+    measured = any(pool.spec.telemetry is not None for pool in alive)
+    table = route_table(served, known, gateway_replicas(alive), measured=measured)
     access = access_to(served, namespace, known)
     clusters = [*(pool_cluster(pool, around.domain) for pool in alive), *_joined(served, around)]
     source: Json = {
@@ -88,7 +89,6 @@ def render(
             "config_source": from_file(place.folder, ROUTES_FILE),
         }
     }
-    measured = any(pool.spec.telemetry is not None for pool in alive)
     collector = f"{names.GATEWAY_COLLECTOR}.{namespace}.svc.{around.domain}." if measured else None
     dynamic = listener(source, access, place.port, measured=measured)
     start = bootstrap(namespace, place, collector)

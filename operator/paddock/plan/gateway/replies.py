@@ -6,6 +6,8 @@ A route gives a plain sentence; the listener wraps it, and words Envoy's own ref
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from paddock.plan.gateway.spending import PRICE
+from paddock.plan.gateway.xds import METADATA, from_metadata
 from paddock.wire import Json
 
 _OWN = "%LOCAL_REPLY_BODY%"
@@ -24,6 +26,12 @@ class Reply:
 
 _OVERFLOW = Reply(
     503, "server_error", "overloaded", "The pool has as many requests as it takes; try again."
+)
+_SPENT = Reply(
+    429,
+    "rate_limit_error",
+    "rate_limit_exceeded",
+    "More tokens than are allowed in a minute; try again later.",
 )
 _UNAVAILABLE = 503
 _RETRY_AFTER: Json = {
@@ -47,13 +55,20 @@ REPLIES = (
 def local_replies() -> Json:
     """Return how the listener words every answer of its own that is an error."""
     overflow: Json = {"response_flag_filter": {"flags": ["UO"]}}
-    full = [_mapper(_OVERFLOW, overflow, ollama=ollama) for ollama in (True, False)]
+    matcher = {**from_metadata(METADATA, PRICE), "value": {"present_match": True}}
+    priced: Json = {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
+    spent: Json = {"and_filter": {"filters": [_has_status(_SPENT.status), priced]}}
+    special = [
+        _mapper(reply, when, ollama=ollama)
+        for reply, when in ((_OVERFLOW, overflow), (_SPENT, spent))
+        for ollama in (True, False)
+    ]
     others = [
         _mapper(reply, _has_status(reply.status), ollama=ollama)
         for ollama in (True, False)
         for reply in REPLIES
     ]
-    return {"mappers": [*full, *others]}
+    return {"mappers": [*special, *others]}
 
 
 def _has_status(status: int) -> Json:

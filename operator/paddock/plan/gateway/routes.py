@@ -6,6 +6,7 @@ model with a route its engine lacks gets a sentence that names where to go.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from paddock import names
 from paddock.callers import Callers
@@ -25,6 +26,8 @@ from paddock.plan.gateway.guards import (
 )
 from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
 from paddock.plan.gateway.signals import about
+from paddock.plan.gateway.spending import charged, purses, spending_of
+from paddock.plan.gateway.usage import usage_of_route
 from paddock.plan.gateway.ways import ways_of
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
@@ -59,8 +62,21 @@ GET_PATTERN = "|".join(
 )
 
 
-def route_table(served: Sequence[Served], callers: Callers, replicas: int = 1) -> dict[str, Json]:
-    """Return the whole table."""
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Who calls, how many Envoys share the limits, and whether every answer is read."""
+
+    callers: Callers
+    replicas: int
+    measured: bool
+
+
+def route_table(
+    served: Sequence[Served], callers: Callers, replicas: int = 1, *, measured: bool = False
+) -> dict[str, Json]:
+    """Return the whole table, of one of so many Envoys."""
+    front = Front(callers, replicas, measured)
+    filled = {**buckets(served, replicas), **purses(served, replicas)}
     return typed(
         "config.route.v3.RouteConfiguration",
         name=ROUTE_TABLE,
@@ -69,14 +85,15 @@ def route_table(served: Sequence[Served], callers: Callers, replicas: int = 1) -
             {
                 "name": "all",
                 "domains": ["*"],
-                "routes": list(_routes(served, callers)),
-                **buckets(served, replicas),
+                "routes": list(_routes(served, front)),
+                **({"typed_per_filter_config": filled} if filled else {}),
             }
         ],
     )
 
 
-def _routes(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
+def _routes(served: Sequence[Served], front: Front) -> Iterator[Json]:
+    callers = front.callers
     yield _answer({"path": READY_PATH}, _OK, "{}")
     unreadable = _metadata("unreadable", {"exact": "yes"})
     one_object = "The body must be one JSON object that names its model once."
@@ -90,7 +107,7 @@ def _routes(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
             yield _answer(model, _OK, listing.openai_model(each))
             shown = _when(_named({"path": SHOW_PATH}, each), guards)
             yield _answer(shown, _OK, listing.ollama_details(each))
-            yield from _model_routes(each, guards)
+            yield from _model_routes(each, guards, front)
     yield from _refusals(for_every_model(callers.keys) if is_guarded(served) else [])
     if is_guarded(served):
         for known in (with_key(callers.keys), with_account()):
@@ -131,7 +148,7 @@ def _listed(served: Sequence[Served], guards: Sequence[Json]) -> Iterator[Json]:
         yield _answer(_when({"path": path}, guards), _OK, body)
 
 
-def _model_routes(served: Served, guards: Sequence[Json]) -> Iterator[Json]:
+def _model_routes(served: Served, guards: Sequence[Json], front: Front) -> Iterator[Json]:
     """Yield one route for each set of pools that has the same paths, then what none has."""
     groups: dict[tuple[str, ...], tuple[list[str], tuple[Offer, ...]]] = {}
     for path, offers in served.paths.items():
@@ -140,8 +157,13 @@ def _model_routes(served: Served, guards: Sequence[Json]) -> Iterator[Json]:
     if (most := longest_body(served)) is not None:
         yield _answer(_larger(_when(_named({"prefix": "/"}, served), guards), most), _TOO_LARGE, "")
     for paths, offers in groups.values():
-        forward = _forward(_when(_named(_any_of(paths), served), guards), offers)
-        yield {**forward, "metadata": _told(served, offers[0])}
+        match = _when(_named(_any_of(paths), served), guards)
+        scripts = {**script_of_route(offers), **_usage(served, front)}
+        yield {
+            **_forward(match, offers),
+            "metadata": _told(served, offers[0], front.replicas),
+            **({"typed_per_filter_config": scripts} if scripts else {}),
+        }
     otherwise = _when(_named({"prefix": "/"}, served), guards)
     yield _answer(otherwise, _NOT_FOUND, _elsewhere(served))
 
@@ -156,10 +178,17 @@ def _elsewhere(served: Served) -> str:
     return f"The model {served.name} has no such route; it is served by {'; '.join(told)}."
 
 
-def _told(served: Served, first: Offer) -> Json:
+def _usage(served: Served, front: Front) -> dict[str, Json]:
+    spending = spending_of(served, front.replicas)
+    return usage_of_route(spending) if spending or front.measured else {}
+
+
+def _told(served: Served, first: Offer, replicas: int) -> Json:
     pool = first.pool
     engine = pool.spec.engine.name.value
-    return about(served.name, pool.metadata.name, engine, counted(served))
+    return about(
+        served.name, pool.metadata.name, engine, {**counted(served, replicas), **charged(served)}
+    )
 
 
 def _larger(match: dict[str, Json], most: int) -> dict[str, Json]:
@@ -175,7 +204,7 @@ def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> dict[str, Json]
         **times(offers),
         "retry_policy": _RETRY,
     }
-    return {"match": match, "route": action, **script_of_route(offers)}
+    return {"match": match, "route": action}
 
 
 def _where(offers: Sequence[Offer]) -> dict[str, Json]:

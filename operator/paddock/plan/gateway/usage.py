@@ -4,11 +4,16 @@ It keeps at most 25 KiB of an answer, reads numbers only, and passes every byte 
 string of an answer cannot pass for these numbers: its quotes are escaped.
 """
 
-from paddock.plan.gateway.xds import METADATA, http_filter
+from collections.abc import Mapping
+
+from paddock.plan.gateway.spending import SPENDING_SCRIPT
+from paddock.plan.gateway.xds import METADATA, http_filter, typed
 from paddock.wire import Json
 
 INPUT, OUTPUT, PER_TOKEN = "input_tokens", "output_tokens", "microseconds_per_token"
 STREAMED = "streamed"
+USAGE_FILTER = "read-usage"
+_NAME = "usage"
 HEAD_BYTES, TAIL_BYTES = 1024, 8192
 """The first bytes that are kept, and the fewest of the last; of these up to three times as many."""
 
@@ -53,9 +58,15 @@ end
 
 function envoy_on_response(handle)
   local asked = handle:streamInfo():dynamicMetadata():get("NAMESPACE")
-  if handle:headers():get(":status") ~= "200" or not (asked and asked["model"]) then return end
+  if not (asked and asked["model"]) then return end
+  local bill = bill_of(handle)
+  if handle:headers():get(":status") ~= "200" then
+    if bill then give_back(handle, bill) end
+    return
+  end
   local kind = handle:headers():get("content-type") or ""
-  local streams = kind:find("event-stream", 1, true) or kind:find("ndjson", 1, true)
+  local lines = kind:find("ndjson", 1, true)
+  local streams = lines or kind:find("event-stream", 1, true)
   local head, before, tail, first, final = "", "", "", nil, nil
   for chunk in handle:bodyChunks() do
     local size = chunk:length()
@@ -65,6 +76,7 @@ function envoy_on_response(handle)
         first, head = final, chunk:getBytes(0, math.min(size, HEAD))
         if streams then note(handle, "STREAMED", true) end
       end
+      if bill and streams then charge_as_told(bill, chunk:getBytes(0, size), lines) end
       local kept = math.min(size, TAIL)
       tail = tail .. chunk:getBytes(size - kept, kept)
       if #tail >= TAIL then before, tail = tail, "" end
@@ -73,6 +85,7 @@ function envoy_on_response(handle)
   local input, output = used(before .. tail)
   if not (input or output) then input, output = used(head) end
   if not (input or output) then return end
+  if bill then settle(bill, (input or 0) + (output or 0)) end
   note(handle, "INPUT", input or 0)
   note(handle, "OUTPUT", output or 0)
   if streams and output and output > 1 then
@@ -88,12 +101,19 @@ def script() -> str:
         "NAMESPACE": METADATA, "INPUT": INPUT, "OUTPUT": OUTPUT, "PER_TOKEN": PER_TOKEN,
         "STREAMED": STREAMED,
     }  # fmt: skip
-    text = _SCRIPT
+    text = SPENDING_SCRIPT + _SCRIPT
     for word, value in words.items():
         text = text.replace(f'"{word}"', f'"{value}"')
     return text.replace("HEAD", str(HEAD_BYTES)).replace("TAIL", str(TAIL_BYTES))
 
 
 def read_usage() -> Json:
-    """Return the filter that reads what an answer used."""
-    return http_filter("read-usage", "lua.v3.Lua", default_source_code={"inline_string": script()})
+    """Return the filter; it reads the answers of routes that ask for it, and no others."""
+    source: Json = {"inline_string": script()}
+    return http_filter(USAGE_FILTER, "lua.v3.Lua", source_codes={_NAME: source})
+
+
+def usage_of_route(spending: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what makes a route have its answers read, and what its tokens cost the caller."""
+    kind = "extensions.filters.http.lua.v3.LuaPerRoute"
+    return {USAGE_FILTER: typed(kind, name=_NAME, filter_context=dict(spending))}

@@ -1,0 +1,142 @@
+"""How many tokens a caller may use of a model in a minute; a script keeps what is owed. Pure.
+
+What an answer uses is known at its end. So a caller's next request pays for those before it, out of
+a bucket that all threads of the Envoy share; what each thread has let callers owe is its own.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from paddock.plan.gateway.buckets import (
+    MINUTE,
+    MOST_CALLERS,
+    bucket,
+    filled,
+    limit,
+    of_request,
+    of_route,
+    share,
+)
+from paddock.plan.gateway.catalog import Served
+from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT
+from paddock.plan.gateway.limits import least
+from paddock.plan.gateway.xds import METADATA
+from paddock.wire import Json
+
+SPENDING_FILTER = "tokens-per-minute"
+PAYER, PRICE, WAIT = "payer", "price", "wait"
+_MODEL = "model-by-payer"
+_REFUSED = "x-paddock-refused"
+"""By this header the script knows that the bucket held too little; it takes it away again."""
+
+SPENDING_SCRIPT = f"""\
+local owed, before, payers = {{}}, {{}}, 0
+
+local function owe(payer, tokens)
+  local was = owed[payer]
+  if not was then
+    was = before[payer] or 0
+    if payers == {MOST_CALLERS} then before, owed, payers = owed, {{}}, 0 end
+    payers = payers + 1
+  end
+  owed[payer] = was + tokens
+  return owed[payer]
+end
+
+local function caller_of(handle, by_token)
+  if not by_token then
+    return (handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", ""))
+  end
+  local token = handle:streamInfo():dynamicMetadata():get("{JWT_FILTER}") or {{}}
+  if token.{KEY} then return "{KEY} " .. tostring(token.{KEY}.{ID}) end
+  return "{ACCOUNT} " .. tostring((token.{ACCOUNT} or {{}}).{SUBJECT})
+end
+
+local function bill_of(handle)
+  local known = handle:streamInfo():dynamicMetadata():get("{METADATA}")
+  if not (known and known.{PAYER}) then return nil end
+  return {{payer = known.{PAYER}, price = tonumber(known.{PRICE}), told = tonumber(known.expected)}}
+end
+
+function envoy_on_request(handle)
+  local context = handle:filterContext()
+  local most = context:get("tokens")
+  if not most then return end
+  local payer = context:get("model") .. " " .. caller_of(handle, context:get("by_token"))
+  local price = math.max(1, math.min(owe(payer, 0), most))
+  local expected = math.ceil((tonumber(handle:headers():get("content-length")) or 0) / 4)
+  expected = math.min(expected, context:get("longest") or expected)
+  owe(payer, expected - price)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("{METADATA}", "{PAYER}", payer)
+  metadata:set("{METADATA}", "{PRICE}", string.format("%d", price))
+  metadata:set("{METADATA}", "{WAIT}", string.format("%d", math.ceil({MINUTE} * price / most)))
+  metadata:set("{METADATA}", "expected", expected)
+end
+
+local function give_back(handle, bill)
+  local refused = handle:headers():get("{_REFUSED}")
+  owe(bill.payer, (refused and bill.price or 0) - bill.told)
+  if refused then handle:headers():remove("{_REFUSED}") end
+end
+
+local function charge_as_told(bill, text, lines)
+  local _, events = text:gsub(lines and "\\n" or "data:", "")
+  bill.told = bill.told + events
+  owe(bill.payer, events)
+end
+
+local function settle(bill, used)
+  owe(bill.payer, used - bill.told)
+end
+"""
+"""A prompt counts as a quarter of its bytes, and each event of a stream as one token, until the
+engine has told what it was."""
+
+
+def tokens_per_minute(served: Served) -> int | None:
+    """Return how many tokens each caller may use of the model."""
+    return least(offer.limits.tokens_per_minute for offer in served.offers)
+
+
+def charged(served: Served) -> Mapping[str, Json]:
+    """Return what a route's metadata says for its tokens to be paid; nothing where free."""
+    return {} if tokens_per_minute(served) is None else {_MODEL: served.name}
+
+
+def spending_of(served: Served, replicas: int) -> Mapping[str, Json]:
+    """Return what the script has to know of a route; nothing where tokens are free."""
+    most = tokens_per_minute(served)
+    if most is None:
+        return {}
+    contexts = [offer.context for offer in served.offers]
+    known = [context for context in contexts if context is not None]
+    return {
+        "model": served.name,
+        "tokens": share(most, replicas),
+        "by_token": served.is_guarded,
+        **({"longest": max(known)} if len(known) == len(contexts) else {}),
+    }
+
+
+def charge_tokens() -> Json:
+    """Return the filter, which takes the price that the script has set, where it has."""
+    return limit(SPENDING_FILTER)
+
+
+def purses(served: Sequence[Served], replicas: int) -> dict[str, Json]:
+    """Return the route table's buckets of tokens: one for each model and caller."""
+    descriptors = [
+        bucket([{"key": _MODEL, "value": each.name}, {"key": PAYER}], share(most, replicas))
+        for each in served
+        if (most := tokens_per_minute(each)) is not None
+    ]
+    taken: Json = {
+        "actions": [of_route(_MODEL), of_request(PAYER, METADATA, [{"key": PAYER}])],
+        "hits_addend": {"format": _known(PRICE)},
+    }
+    told = {"retry-after": _known(WAIT), _REFUSED: PRICE}
+    return filled(SPENDING_FILTER, descriptors, [taken], told)
+
+
+def _known(key: str) -> str:
+    return f"%DYNAMIC_METADATA({METADATA}:{key})%"
