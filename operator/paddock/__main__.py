@@ -74,10 +74,13 @@ def main() -> None:
     """Private OpenAI- and Ollama-compatible endpoints for local models, on Kubernetes."""
 
 
-def start() -> None:
+def start(program: str = "") -> None:
     """Run the command under the name it was called by."""
-    is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
-    main(prog_name="kubectl paddock" if is_plugin else "paddock")
+    name = program or Path(sys.argv[0]).name
+    if name.startswith("kubectl_complete-"):
+        importlib.import_module("paddock.cli.completion").complete_for_kubectl()
+    else:
+        main(prog_name="kubectl paddock" if name.startswith("kubectl-") else "paddock")
 
 
 if __name__ == "__main__":

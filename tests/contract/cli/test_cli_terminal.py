@@ -1,7 +1,9 @@
 """Commands on a terminal: the bar moves, colours say what is well, questions are asked."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +82,29 @@ def test_kubectl_finds_the_plugin(control_plane: ControlPlane) -> None:
         env={"PATH": str(ROOT / "operator" / "bin")},
     )  # fmt: skip
     assert str(ROOT / "operator" / "bin" / "kubectl-paddock") in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["ex"], ["explain", ":4"]),
+        (["key", ""], ["create", "list", "revoke", ":4"]),
+        (["ls", "--kubecon"], ["--kubeconfig", ":4"]),
+        (["ls", "--kubeconfig", ""], [":0"]),
+    ],
+)
+def test_kubectl_completes_the_plugin(words: list[str], offered: list[str], tmp_path: Path) -> None:
+    for name in ("kubectl-paddock", "kubectl_complete-paddock"):
+        program = tmp_path / name
+        program.write_text(
+            f"#!{sys.executable}\nfrom paddock.__main__ import start\nstart({name!r})\n"
+        )
+        program.chmod(0o755)
+    binary = builds.ensure(["kubectl"], Lines())["kubectl"] / "kubectl"
+    done = subprocess.run(
+        [binary, "__complete", "paddock", *words],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    said = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    assert said == offered, done.stderr

@@ -1,6 +1,10 @@
 """What commands say before they reach anything: usage, hints, completion."""
 
+import os
+import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -42,12 +46,26 @@ def test_completion_script_is_for_the_shell(shell: str) -> None:
     assert f"_PADDOCK_COMPLETE={shell}_complete" in result.stdout
 
 
-def test_bash_accepts_its_completion_script() -> None:
-    script = types("completion", "bash").stdout
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["ex"], ["explain"]),
+        (["key", ""], ["create", "list", "revoke"]),
+        (["run", "ollama://x", "--engine", "v"], ["vllm"]),
+    ],
+)
+def test_bash_completes_what_is_typed(typed: list[str], offered: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "paddock"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m paddock "$@"\n')
+    program.chmod(0o755)
+    words = shlex.join(["paddock", *typed])
+    asked = f"COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _paddock_completion paddock"
     done = subprocess.run(
-        ["bash", "-n"], input=script, text=True, capture_output=True, check=False, timeout=30
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+        ["bash"], input=f'source <(paddock completion bash)\n{asked}\necho "${{COMPREPLY[@]}}"\n',
+        text=True, capture_output=True, check=False, timeout=60,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert (done.stdout.split(), done.stderr) == (offered, "")
 
 
 def test_no_two_prompts_of_a_bench_start_alike() -> None:
