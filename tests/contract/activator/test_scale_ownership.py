@@ -1,11 +1,12 @@
 """Who owns a Deployment's replicas, on a real apiserver: nobody's number is reset or fought."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from paddock import kinds
+from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
 from paddock.apply.changes import apply_changes
 from paddock.errors import ConflictError, InvalidError
@@ -24,6 +25,10 @@ from support.stores import ready_model
 pytestmark = pytest.mark.contract
 DIGEST = f"sha256:{'a' * 64}"
 _MOST_PASSES = 20
+NO_SCALE = (
+    "the HPA controller was unable to get the target's current scale: Internal error occurred: "
+    'the spec replicas field ".spec.replicas" does not exist'
+)
 
 
 class Subject:
@@ -154,3 +159,42 @@ async def test_scale_of_the_pool_is_refused_with_what_to_do(
         await subject.declare(scaling={"min": 0}, replicas=1)
     await subject.declare(replicas=1)
     kubectl(control_plane, "-n", subject.namespace, "scale", "ipool/chat", "--replicas=2")
+
+
+def autoscale(plane: ControlPlane, namespace: str) -> None:
+    """Have a real autoscaler, which reads no metric below its least, keep the pool at two."""
+    target = {"apiVersion": names.API_VERSION, "kind": names.INFERENCE_POOL, "name": "chat"}
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "chat", "namespace": namespace},
+        "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 4},
+    }
+    kubectl(plane, "apply", "-f", "-", stdin=json.dumps(autoscaler))
+
+
+async def test_autoscaler_writes_the_pool_and_the_operator_follows(
+    subject: Subject, control_plane: ControlPlane
+) -> None:
+    await subject.declare(replicas=1)
+    await subject.settle()
+    autoscale(control_plane, subject.namespace)
+    own = ("-n", subject.namespace)
+    scaled = "--for=jsonpath={.spec.replicas}=2"
+    kubectl(control_plane, *own, "wait", scaled, "ipool/chat", "--timeout=90s")
+    await subject.settle()
+
+    assert await subject.replicas() == 2
+    assert await subject.settle() == 0
+
+
+async def test_autoscaler_leaves_a_pool_alone_that_scales_by_demand(
+    subject: Subject, control_plane: ControlPlane
+) -> None:
+    await subject.declare(scaling={"min": 0})
+    await subject.settle()
+    autoscale(control_plane, subject.namespace)
+    own = ("-n", subject.namespace)
+    said = f"--for=jsonpath={{.status.conditions[?(@.type=='AbleToScale')].message}}={NO_SCALE}"
+    kubectl(control_plane, *own, "wait", said, "hpa/chat", "--timeout=90s")
+    assert (await subject.replicas(), await subject.settle()) == (0, 0)
