@@ -14,6 +14,7 @@ from paddock.api.localmodel import LocalModel, Progress
 from paddock.api.pull import PullFailure
 from paddock.api.reasons import Reason
 from paddock.callers import Callers
+from paddock.certificates import CertificateReport
 from paddock.wire import Manifest
 
 
@@ -231,6 +232,18 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsState:
+    """How a gateway serves TLS."""
+
+    secret: str
+    pool: str
+    """The pool that named it."""
+    until: datetime | None = None
+    """When the certificate in force expires; None where an Envoy serves none yet."""
+    trouble: tuple[Reason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayState:
     """What a namespace's gateway does for its pools, as its own pass found last."""
 
@@ -239,6 +252,7 @@ class GatewayState:
     message: str
     routes: frozenset[tuple[str, str]] = frozenset()
     """Pools' uids and served names that every running Envoy has taken, with pods behind them."""
+    tls: TlsState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +278,8 @@ class GatewayFacts:
     pods: tuple[PodFact, ...] = ()
     reports: Mapping[str, EnvoyReport] = field(default_factory=dict)
     """By pod uid; absent where an Envoy did not answer."""
+    certificates: Mapping[str, CertificateReport] = field(default_factory=dict)
+    """By pod uid; absent where an Envoy did not answer, or does not serve TLS."""
     nudges: Mapping[str, str] = field(default_factory=dict)
     """The annotation by which a pod's files were last refreshed, by pod uid."""
     patient: bool = True

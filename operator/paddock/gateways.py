@@ -16,6 +16,7 @@ from paddock.errors import PaddockError
 from paddock.facts import Blocked, Done, EnvoyReport, GatewayFacts, GatewayState, Key, Outcome
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
+from paddock.observe.certificate import with_certificates
 from paddock.observe.envoy import Judge
 from paddock.observe.gateway import observe_gateway, with_reports
 from paddock.observe.issuer import ClusterIssuer
@@ -26,6 +27,7 @@ from paddock.plan.gateway.plan import (
     plan_gateway,
     render_gateway,
     wanted_report,
+    wanted_secret,
     wants_accounts,
 )
 from paddock.plan.gateway.rendering import Rendering
@@ -78,6 +80,8 @@ class Gateways:
             facts = await self._with_issuer(facts)
             rendering = render_gateway(facts, self._settings)
             facts = await self._asked(facts, rendering)
+            if wanted_secret(facts) is not None:
+                facts = await with_certificates(facts, self._client)
         plan = plan_gateway(facts, rendering, self._settings)
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)

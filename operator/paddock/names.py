@@ -61,9 +61,13 @@ GATEWAYS = "gateways"
 WARNINGS = "warnings"
 """The plural under which passes know the look at a namespace's warnings; no resource either."""
 GATEWAY_PORT = 8080
+GATEWAY_TLS_PORT = 8443
+GATEWAY_INNER_PORT = 8444
+"""On the loopback, where requests go on that came over TLS."""
 GATEWAY_STATUS_PORT = 9901
 GATEWAY_ADMIN_PORT = 9902
 GATEWAY_CONFIG_PATH = "/etc/paddock"
+CERTIFICATE_PATH = "/etc/paddock-certificate"
 KEYS = "paddock-keys"
 """A namespace's API keys: a Secret with what signs them, a ConfigMap with what is public."""
 KEYS_COMPONENT = "keys"

@@ -66,6 +66,8 @@ class Delays:
     scale_down_window: float = 60.0
     """As long as fewer replicas must have been enough before some are taken away."""
     gateway_poll: float = 1.0
+    certificate_poll: float = 30.0
+    """How often Envoys are asked which certificate they serve."""
     gateway_patience: float = 15.0
     """How long Envoys may take one step of a change before the next is written all the same."""
     pull_retry: float = 60.0

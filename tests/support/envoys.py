@@ -103,7 +103,8 @@ def config_map_of(rendering: Rendering) -> Manifest:
 
 
 def free_place(folder: Path) -> Place:
-    return Place(str(folder / "config"), free_port(), free_port(), free_port())
+    ports = (free_port() for _ in range(5))
+    return Place(str(folder / "config"), *ports, str(folder / "certificate"))
 
 
 def write_files(

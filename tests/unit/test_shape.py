@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "paddock"
 MAX_LINES, MAX_FUNCTION, MAX_PARAMETERS, MIN_PURE_SHARE = 400, 60, 7, 0.45
-LEAVES = {"callers", "names", "errors", "settings", "clock", "wire", "raw"}
+LEAVES = {"callers", "certificates", "names", "errors", "settings", "clock", "wire", "raw"}
 LAYERS = (
     {"__main__", "cli"},
     {"run"},
@@ -35,6 +35,7 @@ PURE = (
     "status",
     "facts",
     "callers",
+    "certificates",
     "kinds",
     "names",
     "errors",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from paddock.api.base import DnsSubdomain, Record, SomeTime
+from paddock.api.exposure import Tls
 
 
 class Balancing(StrEnum):
@@ -99,6 +100,7 @@ class Gateway(Record):
             "(default 1).",
         ),
     ] = None
+    tls: Tls | None = None
     auth: Auth | None = None
     limits: Limits | None = None
     weight: Annotated[

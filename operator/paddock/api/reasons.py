@@ -92,6 +92,8 @@ class Reason(StrEnum):
     NOT_ESTIMATED = "NotEstimated"
     # the gateway
     GATEWAY_CONFIG_REFUSED = "GatewayConfigRefused"
+    GATEWAY_CONFLICT = "GatewayConflict"
+    CERTIFICATE_INVALID = "CertificateInvalid"
     # telemetry
     NOT_DELIVERED = "NotDelivered"
     # the cluster

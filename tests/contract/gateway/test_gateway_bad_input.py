@@ -50,13 +50,13 @@ def front(
 
 
 def hurried(rendering: Rendering) -> Rendering:
-    text = json.dumps(rendering.listener)
+    text = json.dumps(rendering.listeners)
     for waits in ('"request_headers_timeout": "10s"', '"request_timeout": "120s"'):
         name, _, _ = waits.partition(":")
         assert waits in text
         text = text.replace(waits, f'{name}: "1s"')
-    listener: Mapping[str, Json] = json.loads(text)
-    quick = replace(rendering, listener=listener)
+    listeners: list[Mapping[str, Json]] = json.loads(text)
+    quick = replace(rendering, listeners=listeners)
     assert '"1s"' in quick.files[LISTENERS_FILE]
     return quick
 

@@ -32,7 +32,7 @@ def test_pods_are_on_a_ring_that_no_pod_is_filled_by() -> None:
 
 
 def test_change_of_balancing_leaves_the_listener_and_its_connections() -> None:
-    assert AFFINE.listener == PLAIN.listener
+    assert AFFINE.listeners == PLAIN.listeners
     assert rendered(pool("cpp", balancing="LeastRequest")).version == PLAIN.version
 
 

@@ -109,5 +109,5 @@ def test_limit_in_flight_is_the_clusters_and_a_new_limit_leaves_the_listener_alo
 
     assert '"max_requests":100000' in json.dumps(before.clusters, separators=(",", ":"))
     assert '"max_requests":3' in json.dumps(after.clusters, separators=(",", ":"))
-    assert before.listener == after.listener
+    assert before.listeners == after.listeners
     assert before.routes != after.routes

@@ -8,6 +8,7 @@ any more; meanwhile callers are asked to open new connections, and nothing else 
 from dataclasses import dataclass
 
 from paddock import names
+from paddock.plan.gateway.certificate import certificate_filter, inner_cluster, tls_listener
 from paddock.plan.gateway.draining import drain_filters, pause_route
 from paddock.plan.gateway.listener import LISTENER
 from paddock.plan.gateway.signals import FLUSH_SECONDS, collector_cluster, sink
@@ -32,10 +33,18 @@ class Place:
     port: int = names.GATEWAY_PORT
     status_port: int = names.GATEWAY_STATUS_PORT
     admin_port: int = names.GATEWAY_ADMIN_PORT
+    tls_port: int = names.GATEWAY_TLS_PORT
+    inner_port: int = names.GATEWAY_INNER_PORT
+    certificate: str = names.CERTIFICATE_PATH
 
 
-def bootstrap(namespace: str, place: Place, collector: str | None = None) -> dict[str, Json]:
-    """Return the bootstrap: which files to read, and which host takes signals, where one does."""
+def bootstrap(
+    namespace: str, place: Place, collector: str | None = None, *, secured: bool = False
+) -> dict[str, Json]:
+    """Return the bootstrap: which files to read, and which host takes signals, where one does.
+
+    Where it is `secured`, TLS is ended too.
+    """
     sinks: dict[str, Json] = {
         "stats_sinks": [sink()], "stats_flush_interval": f"{FLUSH_SECONDS}s",
     } if collector else {}  # fmt: skip
@@ -47,10 +56,14 @@ def bootstrap(namespace: str, place: Place, collector: str | None = None) -> dic
             "lds_config": from_file(place.folder, LISTENERS_FILE),
         },
         "static_resources": {
-            "listeners": [_status_listener(place.status_port)],
+            "listeners": [
+                _status_listener(place, secured=secured),
+                *([tls_listener(place.folder, place.tls_port)] if secured else ()),
+            ],
             "clusters": [
                 _loopback_cluster(_ADMIN, place.admin_port),
                 _loopback_cluster(_STATUS, place.status_port),
+                *([inner_cluster(place.inner_port)] if secured else ()),
                 *([collector_cluster(collector)] if collector else ()),
             ],
         },
@@ -60,7 +73,7 @@ def bootstrap(namespace: str, place: Place, collector: str | None = None) -> dic
     }
 
 
-def _status_listener(port: int) -> Json:
+def _status_listener(place: Place, *, secured: bool) -> Json:
     shown = {STATE_PATH: _STATE, LOAD_PATH: _LOAD, READY_PATH: "/ready"}
     routes: list[Json] = [_shown(path, admin) for path, admin in shown.items()]
     manager = typed(
@@ -69,6 +82,7 @@ def _status_listener(port: int) -> Json:
         stream_idle_timeout="0s",
         http_filters=[
             *drain_filters(_ADMIN, _STATUS, LISTENER),
+            *([certificate_filter(_ADMIN, place.certificate)] if secured else ()),
             http_filter("router", "router.v3.Router"),
         ],
         route_config={
@@ -79,7 +93,7 @@ def _status_listener(port: int) -> Json:
     )
     return {
         "name": _STATUS,
-        "address": address(port),
+        "address": address(place.status_port),
         "filter_chains": [
             {
                 "filters": [

@@ -8,6 +8,7 @@ import json
 
 from paddock import names
 from paddock.plan.gateway.bootstrap import STATE_PATH
+from paddock.plan.gateway.certificate import certificate_mount, certificate_volume
 from paddock.plan.gateway.draining import DRAIN_PATH, MOST_SECONDS
 from paddock.plan.gateway.objects import gateway_labels, gateway_selector
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
@@ -22,14 +23,20 @@ _RESOURCE = (
 )
 """What the signals of one Envoy say of where they come from."""
 _GRACE_SECONDS = MOST_SECONDS + 30
+_START_SECONDS, _START_TRIES = 2, 900
+"""An Envoy whose certificate is of no use is left to wait for another: it takes that by itself."""
 
 
 def build_gateway_deployment(
-    metadata: dict[str, Json], rendering: Rendering, image: str, replicas: int = 1
+    metadata: dict[str, Json],
+    rendering: Rendering,
+    image: str,
+    replicas: int = 1,
+    secret: str | None = None,
 ) -> Manifest:
-    """Build the Deployment."""
+    """Build the Deployment; `secret` holds the certificate, where TLS is served."""
     namespace = str(metadata["namespace"])
-    pod = _pod(namespace, image)
+    pod = _pod(namespace, image, secret)
     revision = names.short_hash(json.dumps([pod, rendering.bootstrap], sort_keys=True))
     return {
         "apiVersion": "apps/v1",
@@ -54,14 +61,15 @@ def build_gateway_deployment(
     }
 
 
-def _pod(namespace: str, image: str) -> dict[str, Json]:
+def _pod(namespace: str, image: str, secret: str | None) -> dict[str, Json]:
+    config: Json = {"name": "config", "configMap": {"name": names.GATEWAY}}
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": pod_security_context(),
-        "containers": [_container(namespace, image)],
-        "volumes": [{"name": "config", "configMap": {"name": names.GATEWAY}}],
+        "containers": [_container(namespace, image, secured=secret is not None)],
+        "volumes": [config, *([certificate_volume(secret)] if secret is not None else ())],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -73,7 +81,7 @@ def _pod(namespace: str, image: str) -> dict[str, Json]:
     }
 
 
-def _container(namespace: str, image: str) -> Json:
+def _container(namespace: str, image: str, *, secured: bool) -> Json:
     ready: dict[str, Json] = {
         "httpGet": {"path": READY_PATH, "port": names.GATEWAY_PORT},
         "timeoutSeconds": 3,
@@ -82,6 +90,7 @@ def _container(namespace: str, image: str) -> Json:
         "httpGet": {"path": STATE_PATH, "port": names.GATEWAY_STATUS_PORT},
         "timeoutSeconds": 3,
     }
+    config: Json = {"name": "config", "mountPath": names.GATEWAY_CONFIG_PATH, "readOnly": True}
     return {
         "name": names.GATEWAY_COMPONENT,
         "image": image,
@@ -94,15 +103,15 @@ def _container(namespace: str, image: str) -> Json:
         "ports": [
             {"name": "http", "containerPort": names.GATEWAY_PORT},
             {"name": "status", "containerPort": names.GATEWAY_STATUS_PORT},
+            *([{"name": "https", "containerPort": names.GATEWAY_TLS_PORT}] if secured else ()),
         ],
         "resources": {
             "requests": {"cpu": "100m", "memory": "128Mi"},
             "limits": {"memory": _MEMORY_LIMIT},
         },
         "securityContext": container_security_context(),
-        "volumeMounts": [
-            {"name": "config", "mountPath": names.GATEWAY_CONFIG_PATH, "readOnly": True}
-        ],
+        "volumeMounts": [config, *([certificate_mount()] if secured else ())],
+        **({"startupProbe": _serves_tls()} if secured else {}),
         "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2},
         "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 6},
         "lifecycle": {
@@ -110,3 +119,13 @@ def _container(namespace: str, image: str) -> Json:
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }  # fmt: skip
+
+
+def _serves_tls() -> Json:
+    """Let an Envoy take the place of another only when its certificate is served."""
+    return {
+        "httpGet": {"path": READY_PATH, "port": names.GATEWAY_TLS_PORT, "scheme": "HTTPS"},
+        "timeoutSeconds": 3,
+        "periodSeconds": _START_SECONDS,
+        "failureThreshold": _START_TRIES,
+    }

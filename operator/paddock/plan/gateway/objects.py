@@ -54,20 +54,21 @@ def gateway_metadata(
     }
 
 
-def build_gateway_service(metadata: dict[str, Json]) -> Manifest:
+def build_gateway_service(metadata: dict[str, Json], *, secured: bool) -> Manifest:
     """Build the Service: the one address of the namespace's models."""
-    port: Json = {
-        "name": "http",
-        "port": 80,
-        "targetPort": names.GATEWAY_PORT,
-        "protocol": "TCP",
-    }
+    ports = [_port("http", 80, names.GATEWAY_PORT)]
+    if secured:
+        ports.append(_port("https", 443, names.GATEWAY_TLS_PORT))
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
-        "spec": {"selector": gateway_selector(), "ports": [port]},
+        "spec": {"selector": gateway_selector(), "ports": ports},
     }
+
+
+def _port(name: str, port: int, target: int) -> Json:
+    return {"name": name, "port": port, "targetPort": target, "protocol": "TCP"}
 
 
 def build_gateway_config_map(metadata: dict[str, Json], rendering: Rendering) -> Manifest:
@@ -95,12 +96,15 @@ def build_gateway_disruption_budget(metadata: dict[str, Json]) -> Manifest:
     }
 
 
-def build_gateway_network_policy(metadata: dict[str, Json], operator_namespace: str) -> Manifest:
+def build_gateway_network_policy(
+    metadata: dict[str, Json], operator_namespace: str, *, secured: bool
+) -> Manifest:
     """Build the NetworkPolicy: the namespace may ask, the operator may also see the status."""
     operator: Json = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
     }
-    front: list[Json] = [{"port": names.GATEWAY_PORT, "protocol": "TCP"}]
+    ports = (names.GATEWAY_PORT, *((names.GATEWAY_TLS_PORT,) if secured else ()))
+    front: list[Json] = [{"port": port, "protocol": "TCP"} for port in ports]
     status: list[Json] = [{"port": names.GATEWAY_STATUS_PORT, "protocol": "TCP"}]
     return {
         "apiVersion": "networking.k8s.io/v1",

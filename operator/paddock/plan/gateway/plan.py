@@ -21,6 +21,7 @@ from paddock.facts import (
 )
 from paddock.plan.changes import plan_changes
 from paddock.plan.gateway.catalog import gateway_replicas, served_by
+from paddock.plan.gateway.certificate import certificate_pool, secret_of
 from paddock.plan.gateway.clusters import pool_cluster_name
 from paddock.plan.gateway.collector import build_gateway_collector
 from paddock.plan.gateway.deployment import build_gateway_deployment
@@ -81,10 +82,11 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     if not pools:
         return GatewayPlan()
     metadata = gateway_metadata(facts.namespace, pools)
-    replicas = gateway_replicas(pools)
+    replicas, secret = gateway_replicas(pools), wanted_secret(facts)
+    secured = secret is not None
     wanted: tuple[Manifest, ...] = (
-        build_gateway_service(metadata),
-        build_gateway_network_policy(metadata, settings.operator_namespace),
+        build_gateway_service(metadata, secured=secured),
+        build_gateway_network_policy(metadata, settings.operator_namespace, secured=secured),
         *((build_gateway_disruption_budget(metadata),) if replicas > 1 else ()),
     )
     if facts.refusal is not None:
@@ -102,7 +104,7 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     wanted = (
         build_gateway_config_map(metadata, step),
         *wanted,
-        build_gateway_deployment(metadata, rendering, settings.images.gateway, replicas),
+        build_gateway_deployment(metadata, rendering, settings.images.gateway, replicas, secret),
         *build_gateway_collector(facts.namespace, pools, settings),
     )
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
@@ -118,8 +120,21 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
         conflicts=planned.refusals,
         in_force=in_force and step.routes == rendering.routes,
         routes=_routes(facts),
-        outcome=Done() if settled and not planned.changes else Wait(settings.delays.gateway_poll),
+        outcome=_outcome(settings, settled=settled and not planned.changes, secured=secured),
     )
+
+
+def _outcome(settings: Settings, *, settled: bool, secured: bool) -> Outcome:
+    """Look again until all is in force; a certificate may be another or expire at any time."""
+    if not settled:
+        return Wait(settings.delays.gateway_poll)
+    return Wait(settings.delays.certificate_poll) if secured else Done()
+
+
+def wanted_secret(facts: GatewayFacts) -> str | None:
+    """Return the Secret with the gateway's certificate, where some pool names one."""
+    pool = certificate_pool(living_pools(facts))
+    return secret_of(pool) if pool is not None else None
 
 
 def wanted_report(facts: GatewayFacts, rendering: Rendering) -> EnvoyReport:

@@ -16,6 +16,12 @@ from paddock.plan.gateway.bootstrap import (
     bootstrap,
 )
 from paddock.plan.gateway.catalog import Served, gateway_replicas, served_by
+from paddock.plan.gateway.certificate import (
+    CERTIFICATE_FILE,
+    certificate_pool,
+    certificate_resource,
+    inner_listener,
+)
 from paddock.plan.gateway.clusters import (
     activator_cluster,
     aggregate_cluster,
@@ -48,10 +54,13 @@ class Rendering:
     version: str
     bootstrap: str
     clusters: Sequence[Mapping[str, Json]]
-    listener: Mapping[str, Json]
+    listeners: Sequence[Mapping[str, Json]]
+    """The front one, and where TLS is served its twin behind it."""
     routes: Mapping[str, Json]
     whole: str
-    """The same as one static file, which `envoy --mode validate` reads to the end."""
+    """The same as one static file, which `envoy --mode validate` reads to the end; less the TLS
+    itself, whose files are where Envoy runs."""
+    certificate: Mapping[str, Json] | None = None
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -59,9 +68,16 @@ class Rendering:
         return {
             BOOTSTRAP_FILE: self.bootstrap,
             CLUSTERS_FILE: text(discovery(self.version, self.clusters)),
-            LISTENERS_FILE: text(discovery(self.version, [self.listener])),
+            LISTENERS_FILE: text(discovery(self.version, self.listeners)),
             ROUTES_FILE: text(discovery(self.version, [self.routes])),
+            **self._certificate_file,
         }
+
+    @property
+    def _certificate_file(self) -> Mapping[str, str]:
+        if self.certificate is None:
+            return {}
+        return {CERTIFICATE_FILE: text(discovery(self.version, [self.certificate]))}
 
 
 def render(
@@ -90,17 +106,25 @@ def render(
         }
     }
     collector = f"{names.GATEWAY_COLLECTOR}.{namespace}.svc.{around.domain}." if measured else None
-    dynamic = listener(source, access, place.port, measured=measured)
-    start = bootstrap(namespace, place, collector)
-    static = listener({"route_config": _bare(table)}, access, place.port, measured=measured)
+    secured = certificate_pool(alive) is not None
+    front = listener(source, access, place.port, measured=measured)
+    dynamic = _listeners(front, place, secured=secured)
+    start = bootstrap(namespace, place, collector, secured=secured)
+    judged = bootstrap(namespace, place, collector)
+    inline = listener({"route_config": _bare(table)}, access, place.port, measured=measured)
     return Rendering(
         version=version_of(text(start), clusters, dynamic, table),
         bootstrap=text(start),
         clusters=clusters,
-        listener=dynamic,
+        listeners=dynamic,
         routes=table,
-        whole=text(_whole(start, clusters, static)),
+        whole=text(_whole(judged, clusters, _listeners(inline, place, secured=secured))),
+        certificate=certificate_resource(place.certificate) if secured else None,
     )
+
+
+def _listeners(front: dict[str, Json], place: Place, *, secured: bool) -> list[dict[str, Json]]:
+    return [front, *([inner_listener(front, place.inner_port)] if secured else ())]
 
 
 def _joined(served: Sequence[Served], around: Surroundings) -> Iterator[dict[str, Json]]:
@@ -111,7 +135,9 @@ def _joined(served: Sequence[Served], around: Surroundings) -> Iterator[dict[str
     yield from (aggregate_cluster(way) for way in sorted(ways))
 
 
-def _whole(start: Mapping[str, Json], clusters: Sequence[Json], front: Mapping[str, Json]) -> Json:
+def _whole(
+    start: Mapping[str, Json], clusters: Sequence[Json], fronts: Sequence[Mapping[str, Json]]
+) -> Json:
     """Put everything into the bootstrap, which is all that Envoy's validation looks at."""
     static = start["static_resources"]
     own = static if isinstance(static, Mapping) else {}
@@ -120,7 +146,7 @@ def _whole(start: Mapping[str, Json], clusters: Sequence[Json], front: Mapping[s
     return {
         **without,
         "static_resources": {
-            "listeners": [*_list(listeners), _bare(front)],
+            "listeners": [*_list(listeners), *(_bare(each) for each in fronts)],
             "clusters": [*_list(known), *(_bare(each) for each in clusters)],
         },
     }
@@ -138,9 +164,12 @@ def _bare(message: Json) -> Json:
 
 
 def version_of(
-    start: str, clusters: Sequence[Json], front: Mapping[str, Json], table: Mapping[str, Json]
+    start: str,
+    clusters: Sequence[Json],
+    fronts: Sequence[Mapping[str, Json]],
+    table: Mapping[str, Json],
 ) -> str:
     """Return the version that stands for exactly these files."""
-    return hashlib.sha256(text([start, clusters, front, table]).encode()).hexdigest()[
+    return hashlib.sha256(text([start, clusters, list(fronts), table]).encode()).hexdigest()[
         :_VERSION_LENGTH
     ]

@@ -21,7 +21,7 @@ class Written:
 
     version: str
     clusters: Sequence[Mapping[str, Json]]
-    listener: Mapping[str, Json]
+    listeners: Sequence[Mapping[str, Json]]
     routes: Mapping[str, Json]
 
 
@@ -40,26 +40,26 @@ def next_step(
     if written is None or not running or written.version == final.version:
         return final
     if any(versions != {written.version} for versions in running):
-        return (
-            final if not patient else _as(final, written.clusters, written.listener, written.routes)
-        )
-    if written.routes == final.routes and written.listener == final.listener:
+        if not patient:
+            return final
+        return _as(final, written.clusters, written.listeners, written.routes)
+    if written.routes == final.routes and list(written.listeners) == list(final.listeners):
         return final
     kept = {_name(each) for each in final.clusters}
     both = [*final.clusters, *(each for each in written.clusters if _name(each) not in kept)]
     if kept <= {_name(each) for each in written.clusters}:
-        return _as(final, both, final.listener, final.routes)
-    return _as(final, both, written.listener, written.routes)
+        return _as(final, both, final.listeners, final.routes)
+    return _as(final, both, written.listeners, written.routes)
 
 
 def _as(
     final: Rendering,
     clusters: Sequence[Mapping[str, Json]],
-    listener: Mapping[str, Json],
+    listeners: Sequence[Mapping[str, Json]],
     routes: Mapping[str, Json],
 ) -> Rendering:
-    version = version_of(final.bootstrap, clusters, listener, routes)
-    return replace(final, version=version, clusters=clusters, listener=listener, routes=routes)
+    version = version_of(final.bootstrap, clusters, listeners, routes)
+    return replace(final, version=version, clusters=clusters, listeners=listeners, routes=routes)
 
 
 def written_in(config_map: Manifest) -> Written | None:
@@ -69,13 +69,13 @@ def written_in(config_map: Manifest) -> Written | None:
         return None
     try:
         clusters = _resources(data, CLUSTERS_FILE)
-        (listener,) = _resources(data, LISTENERS_FILE)
+        listeners = _resources(data, LISTENERS_FILE)
         (routes,) = _resources(data, ROUTES_FILE)
     except (KeyError, TypeError, ValueError):
         return None
-    version = version_of(str(data[BOOTSTRAP_FILE]), clusters, listener, routes)
+    version = version_of(str(data[BOOTSTRAP_FILE]), clusters, listeners, routes)
     ours = text(config_map, "metadata", "annotations", names.CONFIG_ANNOTATION) == version
-    return Written(version, clusters, listener, routes) if ours else None
+    return Written(version, clusters, listeners, routes) if ours else None
 
 
 def _resources(data: Mapping[str, Json], file: str) -> list[Mapping[str, Json]]:
