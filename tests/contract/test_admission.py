@@ -102,6 +102,8 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"hardware": {"gpus": 999}}, "spec.hardware.gpus"),
     ({"hardware": {"resourceName": "gpu!"}}, "spec.hardware.resourceName"),
     ({"hardware": {"gpuTypes": []}}, "spec.hardware.gpuTypes"),
+    ({"hardware": {"sharing": "Fair"}}, "spec.hardware.sharing"),
+    ({"hardware": {"deviceClaim": "a b"}}, "spec.hardware.deviceClaim"),
     ({"hardware": {"gpuTypes": ["a b"]}}, "spec.hardware.gpuTypes"),
     ({"hardware": {"memory": "lots"}}, "spec.hardware.memory"),
     ({"hardware": {"nodeSelector": {"": "x"}}}, "spec.hardware.nodeSelector"),

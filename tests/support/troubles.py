@@ -26,6 +26,7 @@ SCHEDULING = (
     "0/3 nodes are available: 1 node has pod using a ReadWriteOncePod claim of the same name.",
     "0/3 nodes are available: 3 node(s) had volume node affinity conflict.",
     "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+    "0/3 nodes are available: 3 cannot allocate all claims.",
     "0/3 nodes are available: 3 Insufficient memory.",
     "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
     "0/3 nodes are available: 3 node(s) had untolerated taint {gpu-only: }.",
@@ -62,6 +63,16 @@ PODS = (
     (replace(_POD, phase="Failed", reason="Evicted", message="The node was low on memory."), ()),
     (_POD, (EventFact("Pod/chat-0", "FailedCreatePodSandBox", "failed"),)),
     (_POD, (EventFact("Pod/chat-0", "FailedMount", 'secret "hub-token" not found'),)),
+    (
+        _POD,
+        (
+            EventFact(
+                "Pod/chat-0",
+                "FailedResourceClaimCreation",
+                'PodResourceClaim gpus: resource claim template "card": not found',
+            ),
+        ),
+    ),
     (_POD, (EventFact("Pod/chat-0", "FailedAttachVolume", "Multi-Attach error for volume"),)),
     (_POD, (EventFact("Pod/chat-0", "FailedMount", "mount.nfs: Connection timed out"),)),
 )

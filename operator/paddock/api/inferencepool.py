@@ -84,6 +84,14 @@ class PoolModel(Record):
     context_length: Annotated[int | None, Field(ge=128, le=16_777_216)] = None
 
 
+class Sharing(StrEnum):
+    """How the GPUs of a node are shared."""
+
+    EXCLUSIVE = "Exclusive"
+    TIME_SLICED = "TimeSliced"
+    MPS = "MPS"
+
+
 class Hardware(Record):
     """What each replica needs of its node."""
 
@@ -91,6 +99,20 @@ class Hardware(Record):
     resource_name: Annotated[
         ExtendedResource | None,
         Field(description="The GPU's extended resource (default nvidia.com/gpu), or a MIG profile"),
+    ] = None
+    sharing: Annotated[
+        Sharing | None,
+        Field(
+            description="On nodes whose GPUs NVIDIA's plugin shares in this way: Exclusive, "
+            "TimeSliced or MPS (default: on any)."
+        ),
+    ] = None
+    device_claim: Annotated[
+        DnsSubdomain | None,
+        Field(
+            description="A ResourceClaimTemplate of this namespace (DRA) that each replica gets "
+            "its GPUs from; gpus then says how many it gives."
+        ),
     ] = None
     gpu_types: Annotated[
         tuple[LabelValue, ...] | None,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paddock import kinds, names
-from paddock.api.inferencepool import Hardware, InferencePool
+from paddock.api.inferencepool import Hardware, InferencePool, Sharing
 from paddock.api.view import VIEW_VARIABLE, ViewPlan
 from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
 from paddock.plan.owner import child_labels, owner_references
@@ -26,7 +26,10 @@ from paddock.wire import Json, Manifest
 
 COMPONENT = "engine"
 DEFAULT_GPU = "nvidia.com/gpu"
-_VIEW = "view"
+_VIEW, _DEVICES = "view", "gpus"
+_SHARING_LABEL = "nvidia.com/gpu.sharing-strategy"
+"""By which NVIDIA's GPU feature discovery says how a node shares; absent where it never did."""
+_SHARED = {Sharing.TIME_SLICED: "time-slicing", Sharing.MPS: "mps"}
 _NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
 """Engines' images say `all`, which NVIDIA's runtime grants to pods that asked for none."""
 _PROBE_PERIOD = 5
@@ -54,6 +57,8 @@ class Replica:
     gpus: int
     gpu_resource: str
     gpu_type_label: str
+    claims_gpus: bool = False
+    """Whether they come by a device claim, not by counting a resource."""
     view: ViewPlan | None = None
     """Laid over the claims by an init container where their stores alone do not serve."""
     operator_image: str = ""
@@ -164,7 +169,8 @@ def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str,
         "tolerations": _tolerations(replica, hardware) or None,
         "runtimeClassName": hardware.runtime_class_name,
         "priorityClassName": hardware.priority_class_name,
-        "affinity": _affinity(replica.gpu_type_label, hardware.gpu_types),
+        "affinity": _affinity(replica.gpu_type_label, hardware),
+        "resourceClaims": _resource_claims(hardware.device_claim),
     }
     pod.update({key: value for key, value in optional.items() if value is not None})
     return pod
@@ -178,7 +184,11 @@ def _tolerations(replica: Replica, hardware: Hardware) -> list[Json]:
     own = toleration_values(hardware.tolerations)
     vendor, _, _ = replica.gpu_resource.partition("/")
     key = DEFAULT_GPU if vendor == "nvidia.com" else replica.gpu_resource
-    if not replica.gpus or any(each.key == key for each in hardware.tolerations or ()):
+    if (
+        not replica.gpus
+        or replica.claims_gpus
+        or any(each.key == key for each in hardware.tolerations or ())
+    ):
         return own
     return [*own, {"key": key, "operator": "Exists", "effect": "NoSchedule"}]
 
@@ -211,17 +221,27 @@ def view_image(deployment: Manifest) -> str | None:
     return text(named(deployment, "name", _VIEW, *containers), "image")
 
 
-def _affinity(label: str, types: Sequence[str] | None) -> Json:
-    if not types:
+def _affinity(type_label: str, hardware: Hardware) -> Json:
+    found: list[Json] = []
+    if hardware.gpu_types:
+        found.append(_expression(type_label, "In", hardware.gpu_types))
+    if hardware.sharing is Sharing.EXCLUSIVE:
+        found.append(_expression(_SHARING_LABEL, "NotIn", tuple(_SHARED.values())))
+    elif hardware.sharing is not None:
+        found.append(_expression(_SHARING_LABEL, "In", (_SHARED[hardware.sharing],)))
+    if not found:
         return None
-    expression: dict[str, Json] = {"key": label, "operator": "In", "values": list(types)}
-    return {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{"matchExpressions": [expression]}]
-            }
-        }
-    }
+    terms: list[Json] = [{"matchExpressions": found}]
+    required: dict[str, Json] = {"nodeSelectorTerms": terms}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+def _expression(label: str, operator: str, values: Sequence[str]) -> Json:
+    return {"key": label, "operator": operator, "values": list(values)}
+
+
+def _resource_claims(template: str | None) -> Json:
+    return [{"name": _DEVICES, "resourceClaimTemplateName": template}] if template else None
 
 
 def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str, Json]:
@@ -256,6 +276,8 @@ def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dic
 def _resources(replica: Replica) -> dict[str, Json]:
     requests: dict[str, Json] = {"cpu": replica.cpu, "memory": replica.memory}
     limits: dict[str, Json] = {"memory": replica.memory}
+    if replica.claims_gpus:
+        return {"requests": requests, "limits": limits, "claims": [{"name": _DEVICES}]}
     if replica.gpus:
         requests[replica.gpu_resource] = limits[replica.gpu_resource] = str(replica.gpus)
     return {"requests": requests, "limits": limits}

@@ -200,7 +200,7 @@ def _effective(replica: Replica, base: PoolPlan) -> PoolEffective:
     return PoolEffective(
         image=replica.image,
         replicas=None if base.scaling else base.replicas,
-        resource_name=replica.gpu_resource if replica.gpus else None,
+        resource_name=replica.gpu_resource if replica.gpus and not replica.claims_gpus else None,
         gpus=replica.gpus,
         cpu=replica.cpu,
         memory=replica.memory,

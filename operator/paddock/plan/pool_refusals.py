@@ -6,8 +6,9 @@ Pure.
 from collections.abc import Iterator, Sequence
 
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool
+from paddock.plan.deployment import DEFAULT_GPU
 from paddock.plan.engines.overrides import refuse_overrides
-from paddock.plan.engines.profile import PooledModel, Profile, Refusal
+from paddock.plan.engines.profile import PooledModel, Profile, Refusal, gpus_of
 
 
 def refuse_pool(
@@ -42,10 +43,24 @@ def _comparable(engine: EngineName, name: str) -> str:
 
 def _hardware(pool: InferencePool, profile: Profile) -> Iterator[Refusal]:
     hardware = pool.spec.hardware or Hardware()
-    gpus = profile.default_gpus if hardware.gpus is None else hardware.gpus
-    if hardware.resource_name is not None and not gpus:
-        path = "spec.hardware.resourceName"
-        yield Refusal(path, "It has no effect without GPUs; set hardware.gpus.")
+    fields = {
+        "resourceName": hardware.resource_name,
+        "deviceClaim": hardware.device_claim,
+        "sharing": hardware.sharing,
+    }
+    said = [f"spec.hardware.{name}" for name, value in fields.items() if value is not None]
+    if not gpus_of(pool, profile):
+        yield from (Refusal(path, "It has no effect without GPUs; set gpus.") for path in said)
+    elif hardware.device_claim is not None:
+        sentence = "The device claim says which GPUs, and how they are shared; leave this out."
+        yield from (Refusal(path, sentence) for path in said if not path.endswith("Claim"))
+    elif hardware.sharing is not None and not _is_nvidia(hardware):
+        sentence = "Only NVIDIA's nodes say how they share GPUs; use gpuTypes or nodeSelector."
+        yield Refusal("spec.hardware.sharing", sentence)
+
+
+def _is_nvidia(hardware: Hardware) -> bool:
+    return (hardware.resource_name or DEFAULT_GPU).startswith("nvidia.com/")
 
 
 def _draft(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:

@@ -14,7 +14,7 @@ from paddock.api.inferencepool import (
 from paddock.api.localmodel import LocalModel
 from paddock.api.view import ViewModel, ViewPlan
 from paddock.plan.deployment import DEFAULT_GPU, Replica
-from paddock.plan.engines.profile import PooledModel, Profile
+from paddock.plan.engines.profile import PooledModel, Profile, gpus_of
 from paddock.plan.fit import Load, Need, default_memory, fit_of, need_of
 from paddock.plan.model import claim_of
 from paddock.settings import Images, Settings
@@ -70,7 +70,7 @@ def build_replica(
 ) -> tuple[Replica, Fit]:
     """Return the replica and the arithmetic of its memory."""
     hardware = pool.spec.hardware or Hardware()
-    gpus = profile.default_gpus if hardware.gpus is None else hardware.gpus
+    gpus = gpus_of(pool, profile)
     held = (*models, *(model.draft for model in models if model.draft is not None))
     need = _need(pool, profile, held, gpus)
     memory = str(hardware.memory or default_memory(need))
@@ -85,6 +85,7 @@ def build_replica(
         gpus=gpus,
         gpu_resource=hardware.resource_name or DEFAULT_GPU,
         gpu_type_label=settings.gpu_type_label,
+        claims_gpus=hardware.device_claim is not None,
         view=_view(pool, models),
         operator_image=settings.images.operator,
         unnamed_weights=tuple(

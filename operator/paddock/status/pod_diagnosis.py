@@ -16,6 +16,7 @@ from paddock.status.wording import shortened
 
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SECRET = re.compile(r'secret "([^"]+)" not found')
+_TEMPLATE = re.compile(r'resource claim template "([^"]+)"')
 _DEVICE = re.compile(r"UnexpectedAdmissionError|^OutOf[a-z0-9.-]+/")
 
 
@@ -64,6 +65,14 @@ def _warned(name: str, event: EventFact) -> Diagnosis | None:
             reason=Reason.CONTAINER_CONFIG,
             cause="The node cannot start pods: its runtime or network plugin failed.",
             fix="Ask who runs the node; its kubelet's events say more.",
+        )
+    template = _TEMPLATE.search(event.message)
+    if event.reason == "FailedResourceClaimCreation" and template:
+        return Diagnosis(
+            object=f"ResourceClaimTemplate/{template[1]}",
+            reason=Reason.UNSCHEDULABLE,
+            cause=f"The template {template[1]} makes no device claim for the pod.",
+            fix="Create it in this namespace, or correct hardware.deviceClaim.",
         )
     return _mount(name, event.message) if event.reason in _MOUNT_EVENTS else None
 

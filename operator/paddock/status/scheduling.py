@@ -56,6 +56,13 @@ def _claim(pod: str, message: str) -> Diagnosis | None:
 
 
 def _device(pod: str, message: str) -> Diagnosis | None:
+    if "cannot allocate all claims" in message:
+        return Diagnosis(
+            object=pod,
+            reason=Reason.INSUFFICIENT_GPU,
+            cause="No node that the pool may use has the devices that its claim asks for.",
+            fix="Free or add devices, or correct the template that hardware.deviceClaim names.",
+        )
     missing = _EXTENDED.search(message)
     if missing is None:
         return None

@@ -6,7 +6,7 @@ after a colon is upper-cased, so colons are refused there.
 """
 
 from paddock import names
-from paddock.api.inferencepool import EngineName, Hardware, InferencePool, PoolModel, Serving
+from paddock.api.inferencepool import EngineName, InferencePool, PoolModel, Serving
 from paddock.plan.engines.profile import (
     CONFIG_PATH,
     DEVICE_VARIABLES,
@@ -16,6 +16,7 @@ from paddock.plan.engines.profile import (
     Profile,
     Refusal,
     declared_context,
+    gpus_of,
     refuse_knobs,
     refuse_modelfile,
     unload_seconds,
@@ -52,8 +53,8 @@ _SAMPLING = {
 def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusal, ...]:
     """Refuse what llama.cpp cannot honour."""
     refused = list(refuse_knobs(pool, _REFUSED))
-    serving, hardware = pool.spec.serving or Serving(), pool.spec.hardware or Hardware()
-    if isinstance(serving.gpu_layers, int) and serving.gpu_layers and not hardware.gpus:
+    serving = pool.spec.serving or Serving()
+    if isinstance(serving.gpu_layers, int) and serving.gpu_layers and not gpus_of(pool, PROFILE):
         sentence = "Without hardware.gpus there is no GPU to put layers on."
         refused.append(Refusal("spec.serving.gpuLayers", sentence))
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:

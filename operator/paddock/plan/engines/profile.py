@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from paddock.api.base import seconds_of
-from paddock.api.inferencepool import HEALTH_PATHS, EngineName, InferencePool, Serving
+from paddock.api.inferencepool import HEALTH_PATHS, EngineName, Hardware, InferencePool, Serving
 from paddock.api.localmodel import LocalModel, Modelfile, ModelfileParameters
 from paddock.wire import Json
 
@@ -142,6 +142,14 @@ def declared_context(pool: InferencePool, model: PooledModel) -> int | None:
     """Return the context somebody asked for: the pool's model, the pool, then the Modelfile."""
     serving = pool.spec.serving or Serving()
     return model.context_length or serving.context_length or model.parameters.num_ctx
+
+
+def gpus_of(pool: InferencePool, profile: Profile) -> int:
+    """Return how many GPUs each replica has: those of a claim are one, where nobody says."""
+    hardware = pool.spec.hardware or Hardware()
+    if hardware.gpus is not None:
+        return hardware.gpus
+    return profile.default_gpus or int(hardware.device_claim is not None)
 
 
 def unload_seconds(pool: InferencePool) -> int | None:

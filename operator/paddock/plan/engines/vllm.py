@@ -9,7 +9,7 @@ A draft model ends it at its start (vllm issue 31883).
 import json
 
 from paddock import names
-from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
+from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.plan.engines.profile import (
     DEVICE_VARIABLES,
     OPENAI_PATHS,
@@ -18,6 +18,7 @@ from paddock.plan.engines.profile import (
     Profile,
     Refusal,
     declared_context,
+    gpus_of,
     refuse_knobs,
     refuse_modelfile,
     unload_seconds,
@@ -51,14 +52,13 @@ _CACHE_TYPES = {"fp8": "fp8", "bf16": "bfloat16"}
 def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusal, ...]:
     """Refuse what vLLM cannot honour."""
     refused = list(refuse_knobs(pool, _REFUSED))
-    serving, hardware = pool.spec.serving or Serving(), pool.spec.hardware or Hardware()
+    serving, gpus = pool.spec.serving or Serving(), gpus_of(pool, PROFILE)
     if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
         sentence = "vLLM has the cache types bf16 and fp8."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
-    if hardware.gpus == 0:
+    if not gpus:
         sentence = "vLLM needs a GPU; use LlamaCpp or Ollama on CPUs."
         refused.append(Refusal("spec.hardware.gpus", sentence))
-    gpus = hardware.gpus or PROFILE.default_gpus
     if serving.tensor_parallel is not None and gpus % serving.tensor_parallel:
         sentence = f"tensorParallel must divide the GPUs of a replica; there are {gpus}."
         refused.append(Refusal("spec.serving.tensorParallel", sentence))
@@ -88,7 +88,7 @@ def _is_gguf(model: PooledModel) -> bool:
 def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     """Return how vLLM runs."""
     (model,) = models
-    serving, hardware = pool.spec.serving or Serving(), pool.spec.hardware or Hardware()
+    serving = pool.spec.serving or Serving()
     path = model.blob_path if _is_gguf(model) else model.view_folder
     options: dict[str, object] = {
         "served-model-name": model.served_as,
@@ -98,7 +98,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         "max-num-seqs": serving.parallel,
         "max-num-batched-tokens": serving.batch_size,
         "kv-cache-dtype": _CACHE_TYPES.get(serving.kv_cache_type or ""),
-        "tensor-parallel-size": serving.tensor_parallel or hardware.gpus or PROFILE.default_gpus,
+        "tensor-parallel-size": serving.tensor_parallel or gpus_of(pool, PROFILE),
         "gpu-memory-utilization": serving.gpu_memory_utilization,
         "override-generation-config": _generation(model),
     }

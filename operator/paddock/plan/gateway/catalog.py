@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from paddock.api.gateway import Auth, Limits
-from paddock.api.inferencepool import EngineName, Hardware, InferencePool, Serving
+from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.api.localmodel import LocalModel
-from paddock.plan.engines.profile import PooledModel, Profile
+from paddock.plan.engines.profile import PooledModel, Profile, gpus_of
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import pooled_models
@@ -75,12 +75,8 @@ class Offer:
     @property
     def context(self) -> int | None:
         """Return the tokens that one request may use, where the engine does not choose them."""
-        hardware, serving = (
-            self.pool.spec.hardware or Hardware(),
-            self.pool.spec.serving or Serving(),
-        )
-        gpus = self.profile.default_gpus if hardware.gpus is None else hardware.gpus
-        tokens = self.profile.tokens(self.pool, self.model, gpus)
+        serving = self.pool.spec.serving or Serving()
+        tokens = self.profile.tokens(self.pool, self.model, gpus_of(self.pool, self.profile))
         shared = self.pool.spec.engine.name is not EngineName.VLLM
         if tokens is None:
             return self.model.trained_context
