@@ -164,6 +164,10 @@ class LoadedModel:
     loaded: bool = False
     generated: bool | None = None
     error: str | None = None
+    memory: int | None = None
+    """What it takes while it is loaded; None where the engine does not say."""
+    gpu_memory: int | None = None
+    """How much of that is the GPUs'."""
 
 
 @dataclass(frozen=True, slots=True)

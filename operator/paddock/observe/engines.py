@@ -5,7 +5,7 @@ ollama 0.17.4 and llama-server build 11669, both tried, and of vLLM 0.11 as docu
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 
@@ -13,6 +13,7 @@ from paddock.api.inferencepool import EngineName
 from paddock.errors import EngineError
 from paddock.facts import EngineReport, LoadedModel
 from paddock.observe.asker import Asker
+from paddock.observe.loaded import Loaded, observe_loaded
 from paddock.raw import flag, items, text, texts
 from paddock.wire import Json
 
@@ -63,7 +64,21 @@ async def probe_engine(
         sentence = f"The engine does not answer its API: {error}."
         return EngineReport(pod=pod, answering=False, error=sentence)
     models = [await _proven(asker, engine, model, listing.models) for model in expected]
-    return EngineReport(pod=pod, answering=True, version=listing.version, models=tuple(models))
+    is_ollama = engine is EngineName.OLLAMA
+    loaded = await observe_loaded(client, engine, base_url) if is_ollama else None
+    return EngineReport(
+        pod=pod,
+        answering=True,
+        version=listing.version,
+        models=tuple(_sized(model, (loaded or {}).get(model.served_as)) for model in models),
+    )
+
+
+def _sized(model: LoadedModel, loaded: Loaded | None) -> LoadedModel:
+    """Add in which memory a model is, now that its token had it loaded; only Ollama tells."""
+    if loaded is None:
+        return model
+    return replace(model, memory=loaded.memory, gpu_memory=loaded.gpu_memory)
 
 
 async def _list_ollama(asker: Asker, wanted: set[str]) -> _Listing:

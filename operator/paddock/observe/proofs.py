@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from paddock.facts import EngineReport, PodFact
+from paddock.facts import EngineReport, LoadedModel, PodFact
 from paddock.observe.engines import ExpectedModel
 
 Ask = Callable[[PodFact, Sequence[ExpectedModel]], Awaitable[EngineReport]]
@@ -116,17 +116,21 @@ def _collect(proof: _Proof, now: float) -> None:
 
 
 def _joined(before: EngineReport | None, after: EngineReport) -> EngineReport:
-    """Keep the tokens that were generated, of models that are still as they were."""
+    """Keep the tokens that were generated, and the sizes, of models that are still as they were."""
     if before is None or not is_proven(before):
         return after
-    generated = {model.served_as for model in before.models if model.generated}
-    models = tuple(
-        replace(model, generated=True)
-        if model.generated is False and model.error is None and model.served_as in generated
-        else model
-        for model in after.models
+    known = {model.served_as: model for model in before.models}
+    return replace(
+        after, models=tuple(_kept(known.get(model.served_as), model) for model in after.models)
     )
-    return replace(after, models=models)
+
+
+def _kept(before: LoadedModel | None, after: LoadedModel) -> LoadedModel:
+    if before is None or after.error is not None:
+        return after
+    if after.memory is None:
+        after = replace(after, memory=before.memory, gpu_memory=before.gpu_memory)
+    return replace(after, generated=True) if before.generated and not after.generated else after
 
 
 def is_proven(report: EngineReport) -> bool:

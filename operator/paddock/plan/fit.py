@@ -65,15 +65,16 @@ def need_of(loads: Sequence[Load], *, at_once: int, cache_type: str | None) -> N
 def fit_of(need: Need, memory: str | int | None) -> Fit:
     """Return the arithmetic; a memory of None means that it is on GPUs whose size is not known."""
     limit = bytes_of(memory) if memory is not None else None
-    given = f"each replica has {_size(limit)}" if limit is not None else _ON_GPU
+    given = f"each replica has {size_text(limit)}" if limit is not None else _ON_GPU
     cache = (
-        f"{_size(need.cache_bytes)} of context cache"
+        f"{size_text(need.cache_bytes)} of context cache"
         if need.cache_bytes is not None
         else "a context cache of unknown size"
     )
+    weights, overhead = size_text(need.weights_bytes), size_text(OVERHEAD_BYTES)
     explanation = (
-        f"{_size(need.weights_bytes)} of weights, {cache} and {_size(OVERHEAD_BYTES)} for the "
-        f"engine make {_size(need.total)}; {given}."
+        f"{weights} of weights, {cache} and {overhead} for the engine make "
+        f"{size_text(need.total)}; {given}."
     )
     return Fit(
         weights_bytes=need.weights_bytes,
@@ -95,7 +96,7 @@ def default_memory(need: Need) -> str:
     return f"{-(-needed // MEBI)}Mi"
 
 
-def _size(count: int | None) -> str:
-    """Write bytes in the unit that keeps two digits of meaning."""
+def size_text(count: int | None) -> str:
+    """Return bytes in the unit that keeps two digits of meaning."""
     number = count or 0
     return f"{number / GIBI:.2f} GiB" if number >= GIBI // 10 else f"{number / MEBI:.2f} MiB"

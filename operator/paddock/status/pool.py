@@ -17,6 +17,7 @@ from paddock.plan.pool import PoolPlan, live_pods
 from paddock.plan.requests import asked
 from paddock.raw import at
 from paddock.status.conditions import Verdict, false, merge, true, unknown
+from paddock.status.fit import fits_verdict
 from paddock.status.gateway import gateway_verdict
 from paddock.status.pool_diagnosis import diagnose_pool, is_other_model, stalled_cause
 from paddock.status.scaling import status_of_scaling
@@ -114,7 +115,8 @@ def _verdicts(view: _View) -> tuple[Verdict, ...]:
             true(ConditionType.RECONCILING, Reason.DELETING, message),
         )
     accepted, models = _accepted(view.plan), _models_ready(view)
-    scheduled, fits = _scheduled(view), _fits(view.plan)
+    pods = view.pods if view.whole else ()
+    scheduled, fits = _scheduled(view), fits_verdict(view.facts, view.plan, pods)
     engines, verified = _engines_ready(view), _model_verified(view)
     gateway = gateway_verdict(view.facts)
     required = [accepted, models, scheduled, engines, verified, gateway]
@@ -151,18 +153,6 @@ def _models_ready(view: _View) -> Verdict:
         message = f"Waiting for LocalModel {', '.join(plan.waiting)} to become Ready."
         return false(kind, Reason.WAITING_FOR_MODEL, message)
     return true(kind, Reason.READY, "Every model is in its claim, verified.")
-
-
-def _fits(plan: PoolPlan) -> Verdict:
-    kind = ConditionType.FITS
-    if plan.fit is None:
-        message = "It is estimated when the models are Ready."
-        return unknown(kind, Reason.NOT_ESTIMATED, message)
-    if plan.fit.limit_bytes is None:
-        return unknown(kind, Reason.NOT_ESTIMATED, plan.fit.explanation)
-    if plan.fit.needed_bytes > plan.fit.limit_bytes:
-        return false(kind, Reason.DOES_NOT_FIT, plan.fit.explanation)
-    return true(kind, Reason.FITS, plan.fit.explanation)
 
 
 def _scheduled(view: _View) -> Verdict:

@@ -78,6 +78,24 @@ def vllm(root: str, *, generate: Answer = (200, TOKEN)) -> Routes:
     }
 
 
+async def test_ollama_tells_in_which_memory_a_model_is() -> None:
+    listed: Json = {"models": [{"name": "alpha:latest", "size": 900, "size_vram": 600}]}
+    modelfile: Json = {"modelfile": f"# said\nFROM {BLOB}\n"}
+    report = await probed(
+        EngineName.OLLAMA,
+        {
+            "/api/version": (200, {"version": "0.17.4"}),
+            "/api/tags": (200, listed),
+            "/api/ps": (200, listed),
+            "/api/show": (200, modelfile),
+            "/api/generate": (200, {"done": True}),
+        },
+    )
+
+    proven = LoadedModel("alpha", DIGEST, loaded=True, generated=True, memory=900, gpu_memory=600)
+    assert report == EngineReport("pod-a", answering=True, version="0.17.4", models=(proven,))
+
+
 async def test_vllm_with_one_file_is_proven_by_its_digest() -> None:
     report = await probed(EngineName.VLLM, vllm(BLOB))
 

@@ -57,6 +57,19 @@ async def test_what_proved_itself_is_not_asked_again() -> None:
     assert engine.asked == 1
 
 
+async def test_sizes_of_a_model_that_was_unloaded_since_are_kept() -> None:
+    (model,) = GOOD.models
+    first = replace(GOOD, models=(replace(model, memory=9, gpu_memory=4),))
+    engine, proofs = Engine(first), Proofs(0.01)
+    engine.loaded.set()
+    await proofs.of([ready_pod()], EXPECTED, engine, 0.0)
+    engine.answer = replace(GOOD, models=(replace(model, loaded=False, generated=False),))
+    again = await proofs.of([ready_pod()], EXPECTED, engine, 1000.0)
+
+    kept = replace(model, loaded=False, memory=9, gpu_memory=4)
+    assert again == {"uid-pod-0": replace(GOOD, models=(kept,))}
+
+
 async def test_what_is_proven_is_looked_at_again_without_a_token() -> None:
     engine, proofs = Engine(), Proofs(0.01)
     engine.loaded.set()
