@@ -28,15 +28,20 @@ def gateway_facts(
 def settled_gateway(facts: GatewayFacts, settings: Settings = SETTINGS) -> GatewayFacts:
     """Return the facts once everything is made and one Envoy runs it."""
     rendering = render_gateway(facts, settings)
-    plan = plan_gateway(facts, rendering, settings)
-    children = {identity(manifest): live(manifest) for manifest in plan.wanted}
+    made = with_children(facts, settings)
     pod = envoy_pod()
     return replace(
-        facts,
-        children=Children(children),
+        with_children(made, settings),
         pods=(pod,),
         reports={pod.uid: wanted_report(facts, rendering)},
     )
+
+
+def with_children(facts: GatewayFacts, settings: Settings = SETTINGS) -> GatewayFacts:
+    """Return the facts once what one pass wants is made."""
+    plan = plan_gateway(facts, render_gateway(facts, settings), settings)
+    children = {identity(manifest): live(manifest) for manifest in plan.wanted}
+    return replace(facts, children=Children(children))
 
 
 def envoy_pod(*, ready: bool = True) -> PodFact:

@@ -13,9 +13,9 @@ from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway
 from paddock.plan.gateway.signals import LABELS
 from paddock.plan.gateway.usage import HEAD_BYTES, TAIL_BYTES, script
 from paddock.plan.telemetry.gateway_config import build_gateway_config
-from paddock.raw import at, text
-from paddock.wire import Manifest
-from support.gateways import CPP, OLLAMA, SETTINGS, gateway_facts, settled_gateway
+from paddock.raw import at, items, text
+from paddock.wire import Json, Manifest
+from support.gateways import CPP, OLLAMA, SETTINGS, gateway_facts, settled_gateway, with_children
 from support.golden import check_golden
 from support.signals import measured
 
@@ -28,7 +28,7 @@ def planned(facts: GatewayFacts) -> GatewayPlan:
 
 
 def collectors(*pools: InferencePool) -> list[Manifest]:
-    wanted = planned(gateway_facts(*pools)).wanted
+    wanted = planned(with_children(gateway_facts(*pools))).wanted
     return [each for each in wanted if text(each, "metadata", "name") == names.GATEWAY_COLLECTOR]
 
 
@@ -57,6 +57,26 @@ def test_it_goes_with_the_last_pool_that_asks_and_nothing_else_does() -> None:
     assert gone == {
         (kind, names.GATEWAY_COLLECTOR) for kind in ("ConfigMap", "Deployment", "NetworkPolicy")
     }
+
+
+def test_its_service_waits_for_the_deployment_that_owns_it_and_goes_with_it() -> None:
+    facts = gateway_facts(FIRST)
+    first, second = planned(facts), planned(with_children(facts))
+
+    assert [services(plan) for plan in (first, second)] == [[], [[("Deployment", "uid-child")]]]
+    assert first.outcome == Wait(SETTINGS.delays.gateway_poll)
+
+
+def services(plan: GatewayPlan) -> list[list[tuple[Json, Json]]]:
+    """Return the owners of each Service of the Collector."""
+    return [
+        [
+            (at(owner, "kind"), at(owner, "uid"))
+            for owner in items(each, "metadata", "ownerReferences")
+        ]
+        for each in plan.wanted
+        if each["kind"] == "Service" and text(each, "metadata", "name") == names.GATEWAY_COLLECTOR
+    ]
 
 
 def test_settled_gateway_with_telemetry_writes_nothing() -> None:

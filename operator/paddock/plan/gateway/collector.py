@@ -1,25 +1,32 @@
 """The Collector of a gateway's signals: one small pod of the namespace, where a pool asks. Pure.
 
 Envoys push to it over its Service; it holds no token, and nothing else may talk to it. Requests
-pass all the same while it is away.
+pass all the same while it is away. Its Service is owned by its Deployment, and goes with it: the
+operator needs no right to delete Services.
 """
 
 from collections.abc import Sequence
 
-from paddock import names
+from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
+from paddock.facts import Children
+from paddock.plan.changes import is_deleting
 from paddock.plan.gateway.objects import gateway_metadata, gateway_selector
 from paddock.plan.telemetry.collector import collector_deployment_spec, port_of
 from paddock.plan.telemetry.collector_config import CONFIG
 from paddock.plan.telemetry.gateway_config import build_gateway_config
+from paddock.raw import text
 from paddock.settings import Settings
 from paddock.wire import Json, Manifest
 
 
 def build_gateway_collector(
-    namespace: str, pools: Sequence[InferencePool], settings: Settings
+    namespace: str, pools: Sequence[InferencePool], children: Children, settings: Settings
 ) -> tuple[Manifest, ...]:
-    """Return the Collector's objects, where some pool asks for telemetry."""
+    """Return the Collector's objects, where some pool asks for telemetry.
+
+    The Service is among them as soon as the Deployment that owns it is there.
+    """
     asking = [pool for pool in pools if pool.spec.telemetry is not None]
     if not asking:
         return ()
@@ -32,11 +39,20 @@ def build_gateway_collector(
     )
     port: Json = {"name": "otlp", "port": names.OTLP_PORT, "protocol": "TCP"}
     service: Json = {"selector": _selector(), "ports": [port]}
+    owners = _deployment_of(children)
     policy = _network_policy(asking, settings.operator_namespace)
     return (
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {CONFIG: config}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": deployment},
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {**metadata, "ownerReferences": [owner]},
+                "spec": service,
+            }
+            for owner in owners
+        ),
         {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
@@ -44,6 +60,24 @@ def build_gateway_collector(
             "spec": policy,
         },
     )
+
+
+def _deployment_of(children: Children) -> tuple[Json, ...]:
+    """Return a reference to the Collector's Deployment, where it is there to stay."""
+    kind = kinds.DEPLOYMENTS
+    live = children.manifests.get((kind.kind, names.GATEWAY_COLLECTOR))
+    uid = text(live, "metadata", "uid")
+    if live is None or uid is None or is_deleting(live):
+        return ()
+    reference: Json = {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": names.GATEWAY_COLLECTOR,
+        "uid": uid,
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+    return (reference,)
 
 
 def _selector() -> dict[str, Json]:

@@ -39,8 +39,8 @@ from paddock.settings import Settings
 from paddock.wire import Manifest
 
 PRUNED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget"})
-"""Kinds of which a gateway has one more while a pool asks for telemetry; its Service, which the
-operator may not delete, stays without an endpoint until the last pool goes."""
+"""Kinds of which a gateway has one more while a pool asks for telemetry; the Collector's Service
+goes with the Deployment that owns it."""
 _NUDGE_SECONDS = 5
 
 
@@ -105,7 +105,7 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
         build_gateway_config_map(metadata, step),
         *wanted,
         build_gateway_deployment(metadata, rendering, settings.images.gateway, replicas, secret),
-        *build_gateway_collector(facts.namespace, pools, settings),
+        *build_gateway_collector(facts.namespace, pools, facts.children, settings),
     )
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
     want = wanted_report(facts, step)
