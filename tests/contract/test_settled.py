@@ -1,11 +1,14 @@
 """What we apply and what a real apiserver makes of it: applied once, settled; drift is seen."""
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from paddock import names
 from paddock.facts import Apply, Children, PoolFacts
-from paddock.kinds import BY_KIND
+from paddock.kinds import BY_KIND, DEPLOYMENTS, SERVICES
 from paddock.kube.real import RealCluster
 from paddock.plan.changes import plan_changes
 from paddock.plan.claim import build_claim
@@ -25,6 +28,7 @@ HARDWARE = {
     "nodeSelector": {"zone": "a"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
 }
+DEADLINE, _POLL = 120.0, 0.1
 TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
 
 
@@ -49,9 +53,13 @@ def wanted_objects(namespace: str) -> list[Manifest]:
         plan = plan_pool(facts, Settings())
         assert plan.refused == ()
         found += [renamed(each, engine.lower()) for each in plan.wanted]
-    asking = pool("LlamaCpp", [{"name": "a"}], telemetry=TELEMETRY)
-    found += build_gateway_collector(namespace, [asking], Settings())
+    found += collector_objects(namespace)
     return [placed(each, namespace) for each in found]
+
+
+def collector_objects(namespace: str, children: Children = Children()) -> tuple[Manifest, ...]:  # noqa: B008 - frozen and empty
+    asking = pool("LlamaCpp", [{"name": "a"}], telemetry=TELEMETRY)
+    return build_gateway_collector(namespace, [asking], children, Settings())
 
 
 def renamed(manifest: Manifest, name: str) -> Manifest:
@@ -85,6 +93,26 @@ async def test_applied_children_are_settled(cluster: RealCluster, namespace: str
     again = plan_changes(wanted, children)
     assert [change for change in again.changes if isinstance(change, Apply)] == []
     assert again.refusals == ()
+
+
+async def test_collectors_service_goes_with_the_deployment_that_owns_it(
+    cluster: RealCluster, namespace: str
+) -> None:
+    first = [placed(each, namespace) for each in collector_objects(namespace)]
+    children = await applied(cluster, first)
+    (service,) = [each for each in collector_objects(namespace, children)
+                  if each["kind"] == "Service"]  # fmt: skip
+    live: Any = await cluster.apply(service)
+    owner: Any = children.manifests["Deployment", names.GATEWAY_COLLECTOR]
+    assert await cluster.get(SERVICES, namespace, names.GATEWAY_COLLECTOR)
+    uid = owner["metadata"]["uid"]
+    await cluster.delete(DEPLOYMENTS, namespace, names.GATEWAY_COLLECTOR, uid=uid)
+
+    deadline = time.monotonic() + DEADLINE
+    while await cluster.get(SERVICES, namespace, names.GATEWAY_COLLECTOR):
+        assert time.monotonic() < deadline, "never: the Service is gone"
+        await asyncio.sleep(_POLL)
+    assert live["metadata"]["ownerReferences"][0]["uid"] == uid
 
 
 DRIFTS: list[tuple[str, str, Any]] = [
