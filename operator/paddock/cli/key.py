@@ -25,6 +25,7 @@ from paddock.cli.signing import (
     token_of,
     without_old,
 )
+from paddock.cli.wanted import asks_for_keys
 from paddock.clock import SystemClock
 from paddock.errors import ConflictError
 from paddock.facts import Kind
@@ -61,9 +62,14 @@ def create(target: Target, name: str, expires: str, models: tuple[str, ...]) -> 
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--expires") from error
     record = new_record(name, models or (EVERY_MODEL,), lifetime, SystemClock().now())
-    token = with_cluster(target, lambda session: _create(session, record))
+    token, is_asked_for = with_cluster(target, lambda session: _create(session, record))
     until = f"until {record.expires}" if record.expires else "for ever"
     click.echo(f"Key {record.id} for {name}, good {until}. It is shown only now.", err=True)
+    if not is_asked_for:
+        click.echo(
+            "No pool of this namespace asks for keys; `paddock run --keys` makes one that does.",
+            err=True,
+        )
     click.echo(token)
 
 
@@ -106,10 +112,15 @@ def keys_table(records: Sequence[KeyRecord]) -> list[Line]:
     return table_lines(["ID", "NAME", "MODELS", "CREATED", "EXPIRES", "STATE"], rows)
 
 
-async def _create(session: Session, record: KeyRecord) -> str:
+async def _create(session: Session, record: KeyRecord) -> tuple[str, bool]:
+    """Make a key; return it, and whether any pool asks for one.
+
+    The pools are read first: nothing may go wrong between making a key and printing it.
+    """
+    pools = await session.user.cluster.list(kinds.INFERENCE_POOLS, session.namespace)
     private = await _private_key(session)
     await _change(session, lambda records: (*records, record), public_key(private))
-    return token_of(record, issuer(session.namespace), private)
+    return token_of(record, issuer(session.namespace), private), any(map(asks_for_keys, pools))
 
 
 async def _private_key(session: Session) -> bytes:

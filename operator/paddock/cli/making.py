@@ -64,12 +64,13 @@ class Asked:
         gpus: int | None = None,
         memory: str | None = None,
         replicas: int | None = None,
+        keys: bool = False,
     ) -> Wish:
         """Return the wish, in a namespace, with what only a pool needs."""
         return Wish(
             source=self.source, name=self.name, namespace=namespace,
             quantization=self.quantization, secret=self.secret, claim=self.claim, size=self.size,
-            engine=engine, gpus=gpus, memory=memory, replicas=replicas,
+            engine=engine, gpus=gpus, memory=memory, replicas=replicas, keys=keys,
         )  # fmt: skip
 
 

@@ -6,11 +6,12 @@ from paddock import kinds
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.cli.access import Session, Target, target_options, with_cluster
 from paddock.cli.bar import open_bar
+from paddock.cli.exits import CommandError
 from paddock.cli.explain import show_tree
 from paddock.cli.making import Asked, asked_options, end_of, make, wait
 from paddock.cli.moments import Moment
 from paddock.cli.show import show_objects
-from paddock.cli.wanted import Wish, build_model, build_pool
+from paddock.cli.wanted import Wish, asks_for_keys, build_model, build_pool
 
 
 @click.command("run")
@@ -22,6 +23,7 @@ from paddock.cli.wanted import Wish, build_model, build_pool
 @click.option("--gpus", type=click.IntRange(0, 64), help="GPUs of each replica.")
 @click.option("--memory", help="Of each replica; by default what the model needs.")
 @click.option("--replicas", type=click.IntRange(0, 1000), help="How many; 1 by default.")
+@click.option("--keys", is_flag=True, help="Answer only callers with a key of `key create`.")
 @target_options
 def run(
     target: Target,
@@ -31,6 +33,7 @@ def run(
     gpus: int | None,
     memory: str | None,
     replicas: int | None,
+    keys: bool,
 ) -> None:
     """Pull a model and serve it, then say where it answers.
 
@@ -40,7 +43,9 @@ def run(
 
     def wish(namespace: str | None) -> Wish:
         chosen = EngineName(engine) if engine else None
-        return asked.wish(namespace, engine=chosen, gpus=gpus, memory=memory, replicas=replicas)
+        return asked.wish(
+            namespace, engine=chosen, gpus=gpus, memory=memory, replicas=replicas, keys=keys
+        )
 
     if asked.dry_run:
         own = wish(target.namespace)
@@ -55,15 +60,20 @@ def run(
 
 async def _run(session: Session, asked: Asked, wish: Wish, target: Target) -> Moment | None:
     await make(session, kinds.LOCAL_MODELS, build_model(wish))
-    await make(session, kinds.INFERENCE_POOLS, build_pool(wish))
+    pool = await make(session, kinds.INFERENCE_POOLS, build_pool(wish))
+    if wish.keys and not asks_for_keys(pool):
+        raise CommandError(
+            f"InferencePool {wish.name} is there already and answers without a key; set its"
+            " spec.gateway.auth, or choose another --name."
+        )
     if not asked.wait:
         return None
     with open_bar() as bar:
         moment = await wait(session, asked, bar, pool=True)
     if await show_tree(session, f"pool/{asked.name}", moment):
         return moment
-    pool = await session.user.cluster.get(kinds.INFERENCE_POOLS, session.namespace, asked.name)
-    for line in closing_lines(InferencePool.model_validate(pool), target.namespace):
+    served = await session.user.cluster.get(kinds.INFERENCE_POOLS, session.namespace, asked.name)
+    for line in closing_lines(InferencePool.model_validate(served), target.namespace):
         click.echo(line)
     return moment
 

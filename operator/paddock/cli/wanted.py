@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from paddock import names
 from paddock.api.inferencepool import EngineName
 from paddock.api.source import ClaimSource, HubSource, RegistrySource, parse_source
+from paddock.raw import at
 from paddock.wire import Json, Manifest
 
 USUAL_QUANTIZATION = "Q4_K_M"
@@ -32,6 +33,7 @@ class Wish:
     gpus: int | None = None
     memory: str | None = None
     replicas: int | None = None
+    keys: bool = False
 
 
 def name_of(source: str) -> str:
@@ -95,8 +97,14 @@ def build_pool(wish: Wish) -> Manifest:
         models=[{"name": wish.name}],
         replicas=wish.replicas,
         hardware=_given(gpus=wish.gpus, memory=wish.memory),
+        gateway=_given(auth=_given(apiKeys="Accepted" if wish.keys else None)),
     )
     return _object(names.INFERENCE_POOL, wish, spec or {})
+
+
+def asks_for_keys(pool: Manifest) -> bool:
+    """Tell whether a pool answers callers with a key, and without one only accounts it names."""
+    return at(pool, "spec", "gateway", "auth", "apiKeys") is not None
 
 
 def _object(kind: str, wish: Wish, spec: Json) -> Manifest:

@@ -45,6 +45,21 @@ def test_key_is_printed_once_and_kept_nowhere(person: Person) -> None:
     assert token not in listed
 
 
+def test_pool_that_asks_for_keys_is_made_or_said_to_be_missing(person: Person) -> None:
+    hint = "No pool of this namespace asks for keys;"
+    assert hint in person.types("key", "create", "early").stderr
+    run = ("run", "ollama://tiny", "--no-wait")
+    assert person.types(*run, "--name", "open").exit_code == 0
+    refused = person.types(*run, "--name", "open", "--keys")
+    assert (refused.exit_code, "answers without a key" in refused.stderr) == (1, True)
+    assert person.types(*run, "--name", "closed", "--keys").exit_code == 0
+    assert person.types(*run, "--name", "closed", "--keys").exit_code == 0
+    pool = person.get("InferencePool", "closed")
+    assert pool["spec"]["gateway"] == {"auth": {"apiKeys": "Accepted"}}
+    made = person.types("key", "create", "ci")
+    assert (made.exit_code, hint in made.stderr) == (0, False)
+
+
 def test_keys_of_a_namespace_have_one_signature_and_revoking_takes_one(person: Person) -> None:
     tokens = [person.types("key", "create", name).stdout.strip() for name in ("one", "two")]
     first, second = (claims_of(token)["jti"] for token in tokens)

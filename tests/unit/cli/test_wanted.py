@@ -96,7 +96,7 @@ def test_smallest_wish_sets_nothing_that_was_not_asked_for() -> None:
 def test_full_wish_is_what_the_kinds_take() -> None:
     wish = Wish(
         source="hf://a/b", name="b", namespace="team", quantization="Q8_0", secret="hub",
-        size="40Gi", engine=EngineName.VLLM, gpus=2, memory="32Gi", replicas=3,
+        size="40Gi", engine=EngineName.VLLM, gpus=2, memory="32Gi", replicas=3, keys=True,
     )  # fmt: skip
     model, pool = build_model(wish), build_pool(wish)
     assert model["spec"] == {
@@ -110,6 +110,7 @@ def test_full_wish_is_what_the_kinds_take() -> None:
         "models": [{"name": "b"}],
         "replicas": 3,
         "hardware": {"gpus": 2, "memory": "32Gi"},
+        "gateway": {"auth": {"apiKeys": "Accepted"}},
     }
     for kind, made in ((LocalModel, model), (InferencePool, pool)):
         metadata = {"name": "b", "namespace": "team"}
