@@ -62,6 +62,14 @@ class Limits(Record):
             description="Requests at a time, running or waiting in the engines; 503.",
         ),
     ] = None
+    queue: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=100_000,
+            description="Requests that may wait beside those that the replicas serve at once; 503.",
+        ),
+    ] = None
     requests_per_minute: Annotated[
         int | None,
         Field(

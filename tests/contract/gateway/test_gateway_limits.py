@@ -10,7 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.api.inferencepool import (
+    EngineName,
+    InferencePool,
+    InferencePoolStatus,
+    PoolEffective,
+)
 from paddock.callers import Callers
 from paddock.cli.signing import new_private_key, new_record, public_key, token_of
 from paddock.plan.gateway.key_ring import JWKS_FIELD, KEYS_FIELD, key_ring
@@ -153,6 +158,32 @@ def test_more_in_flight_than_the_pool_takes_is_a_503_that_says_when_to_come_agai
     assert refused.headers["retry-after"] == "2"
     assert answers == [200, 200]
     assert again.status_code == 200
+
+
+def test_queue_is_what_may_wait_beside_what_the_wanted_replicas_serve(
+    tmp_path: Path, backend: Answering
+) -> None:
+    pool = limited("busy", "alpha", queue=1)
+    wider = pool.model_copy(update={"status": with_replicas(2)})
+    with serving(tmp_path, backend, pool) as running, ThreadPoolExecutor(5) as threads:
+        backend.open.clear()
+        held = [threads.submit(ask, running) for _ in range(2)]
+        until_asked(backend, 2)
+        assert_refused(ask(running), 503)
+        backend.open.set()
+        assert [each.result().status_code for each in held] == [200, 200]
+
+        running.take(render("team", [wider], MODELS, Surroundings(place=running.place), ring()))
+        backend.open.clear()
+        held = [threads.submit(ask, running) for _ in range(3)]
+        until_asked(backend, 5)
+        assert_refused(ask(running), 503)
+        backend.open.set()
+        assert [each.result().status_code for each in held] == [200, 200, 200]
+
+
+def with_replicas(count: int) -> InferencePoolStatus:
+    return InferencePoolStatus(effective=PoolEffective(image="engine", gpus=0, replicas=count))
 
 
 def until_asked(backend: Answering, count: int) -> None:

@@ -4,13 +4,20 @@ import json
 
 import pytest
 
-from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.api.inferencepool import (
+    EngineName,
+    InferencePool,
+    InferencePoolStatus,
+    PoolEffective,
+    ScalingStatus,
+)
 from paddock.callers import Callers
 from paddock.plan.gateway.catalog import served_by
 from paddock.plan.gateway.limits import (
     buckets,
     counted,
     longest_body,
+    most_in_flight,
     requests_per_minute,
     times,
 )
@@ -18,6 +25,7 @@ from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.gateway.routes import route_table
 from paddock.plan.gateway.spending import purses, spending_of
 from paddock.plan.gateway.usage import USAGE_FILTER
+from paddock.plan.gateway.xds import text
 from paddock.wire import Json
 from support.gateways import ALPHA, BETA
 from support.stores import pool_of, renamed
@@ -111,3 +119,42 @@ def test_limit_in_flight_is_the_clusters_and_a_new_limit_leaves_the_listener_alo
     assert '"max_requests":3' in json.dumps(after.clusters, separators=(",", ":"))
     assert before.listeners == after.listeners
     assert before.routes != after.routes
+
+
+@pytest.mark.parametrize(
+    ("limits", "serving", "replicas", "envoys", "most"),
+    [
+        ({}, {}, 3, 1, None),
+        ({"inFlight": 7}, {}, 3, 1, 7),
+        ({"inFlight": 7}, {}, 3, 2, 4),
+        ({"queue": 0}, {}, None, 1, 1),
+        ({"queue": 5}, {}, 3, 1, 8),
+        ({"queue": 5}, {"parallel": 4}, 3, 1, 17),
+        ({"queue": 5}, {"parallel": 4}, 3, 2, 9),
+        ({"queue": 5, "inFlight": 10}, {"parallel": 4}, 3, 1, 10),
+        ({"queue": 5, "inFlight": 90}, {"parallel": 4}, 0, 1, 9),
+    ],
+)
+def test_no_more_is_in_flight_than_replicas_serve_and_may_wait(
+    limits: Json, serving: Json, replicas: int | None, envoys: int, most: int | None
+) -> None:
+    pool = pool_of(EngineName.OLLAMA, "alpha", gateway={"limits": limits}, serving=serving)
+    if replicas is not None:
+        effective = PoolEffective(image="engine", gpus=0, replicas=replicas)
+        pool = pool.model_copy(update={"status": InferencePoolStatus(effective=effective)})
+
+    assert most_in_flight(pool, envoys) == most
+    (cluster, *_) = render(
+        "team",
+        [pool, limited("other", "beta", replicas=envoys)],
+        MODELS,
+        Surroundings(),
+    ).clusters
+    assert f'"max_requests":{most or 100_000},' in text(cluster)
+
+
+def test_places_of_a_pool_that_demand_scales_are_those_it_is_to_have() -> None:
+    pool = pool_of(EngineName.OLLAMA, "alpha", gateway={"limits": {"queue": 2}}, scaling={"max": 4})
+    for desired, most in ((0, 3), (1, 3), (4, 6)):
+        status = InferencePoolStatus(scaling=ScalingStatus(desired=desired, why="Because."))
+        assert most_in_flight(pool.model_copy(update={"status": status}), 1) == most

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from paddock import names
 from paddock.api.inferencepool import InferencePool
 from paddock.plan.gateway.affinity import affinity_of_cluster
-from paddock.plan.gateway.catalog import limits_of
+from paddock.plan.gateway.limits import most_in_flight
 from paddock.plan.gateway.signals import served_from
 from paddock.plan.gateway.xds import address, typed
 from paddock.wire import Json
@@ -26,10 +26,10 @@ def pool_cluster_name(pool: InferencePool) -> str:
     return f"pool/{pool.metadata.name}"
 
 
-def pool_cluster(pool: InferencePool, domain: str) -> dict[str, Json]:
-    """Return the cluster of a pool's ready pods, by its headless Service."""
+def pool_cluster(pool: InferencePool, domain: str, envoys: int = 1) -> dict[str, Json]:
+    """Return the cluster of a pool's ready pods, by its headless Service, in one of the Envoys."""
     service = f"{names.pool_child_name(pool.metadata.name)}.{pool.metadata.namespace}.svc.{domain}."
-    most = limits_of(pool).in_flight or _MANY
+    most = most_in_flight(pool, envoys) or _MANY
     metadata = served_from(pool.metadata.name, pool.spec.engine.name.value)
     name = pool_cluster_name(pool)
     cluster = _dns_cluster(name, service, names.ENGINE_PORT, most=most, metadata=metadata)

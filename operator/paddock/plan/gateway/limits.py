@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from paddock.api.base import seconds_of
+from paddock.api.inferencepool import InferencePool, Serving
+from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway.buckets import MINUTE, bucket, filled, limit, of_request, of_route, share
-from paddock.plan.gateway.catalog import Offer, Served
+from paddock.plan.gateway.catalog import Offer, Served, limits_of
 from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT, path_of
 from paddock.plan.gateway.xds import METADATA
 from paddock.wire import Json
@@ -33,6 +35,22 @@ def times(offers: Sequence[Offer]) -> dict[str, Json]:
     total = least(_seconds(offer.limits.request_time) for offer in offers) or _TOTAL_SECONDS
     idle = least(_seconds(offer.limits.idle_time) for offer in offers) or _IDLE_SECONDS
     return {"timeout": f"{total}s", "idle_timeout": f"{idle}s"}
+
+
+def most_in_flight(pool: InferencePool, envoys: int) -> int | None:
+    """Return what one of several Envoys may have in flight to the pool; None where it may all."""
+    limits = limits_of(pool)
+    waiting = None if limits.queue is None else _places(pool) + limits.queue
+    most = least((limits.in_flight, waiting))
+    return None if most is None else share(most, envoys)
+
+
+def _places(pool: InferencePool) -> int:
+    """Return how many requests the replicas that are wanted serve at once."""
+    status, serving = pool.status, pool.spec.serving or Serving()
+    fixed = status.effective.replicas if status.effective is not None else None
+    replicas = status.scaling.desired if status.scaling is not None else fixed
+    return (replicas or 1) * (serving.parallel or PROFILES[pool.spec.engine.name].in_flight)
 
 
 def requests_per_minute(served: Served) -> int | None:

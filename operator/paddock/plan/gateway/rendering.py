@@ -96,9 +96,11 @@ def render(
     served = served_by(alive, models)
     known = callers or Callers()
     measured = any(pool.spec.telemetry is not None for pool in alive)
-    table = route_table(served, known, gateway_replicas(alive), measured=measured)
+    envoys = gateway_replicas(alive)
+    table = route_table(served, known, envoys, measured=measured)
     access = access_to(served, namespace, known)
-    clusters = [*(pool_cluster(pool, around.domain) for pool in alive), *_joined(served, around)]
+    of_pools = (pool_cluster(pool, around.domain, envoys) for pool in alive)
+    clusters = [*of_pools, *_joined(served, around)]
     source: Json = {
         "rds": {
             "route_config_name": ROUTE_TABLE,
