@@ -1,10 +1,11 @@
 """Bad input at a real Envoy: the right refusal, nothing smuggled, and the others are served."""
 
 import json
+import resource
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from paddock.api.inferencepool import EngineName
 from paddock.plan.gateway.bootstrap import LISTENERS_FILE
+from paddock.plan.gateway.limits import BODY_BYTES
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from paddock.wire import Json
 from support.answering import Answering, answering
@@ -25,8 +27,11 @@ MODELS = {"alpha": ALPHA, "beta": BETA}
 PATH = "/v1/completions"
 BODY = b'{"model":"alpha","prompt":"hi"}'
 SECONDS = 60.0
-IDLE_CONNECTIONS = 2_000
-HEAP_BYTES = 400 * 1024 * 1024
+IDLE_CONNECTIONS = 10_000
+SLOW_CALLERS = 300
+MEBIBYTE = 1024 * 1024
+POD_BYTES = 512 * MEBIBYTE
+CUT_OFF = 3
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +45,17 @@ def front(
     engines: dict[str, Answering], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
     """Serve two models; slow callers are waited for a second instead of ten and more."""
-    folder = tmp_path_factory.mktemp("front")
+    with serving(tmp_path_factory.mktemp("front"), engines, hurried) as running:
+        yield running
+
+
+@contextmanager
+def serving(
+    folder: Path, engines: dict[str, Answering], changed: Callable[[Rendering], Rendering]
+) -> Iterator[Gateway]:
     place = free_place(folder)
     pools = [renamed(pool_of(EngineName.LLAMA_CPP, name), name[0]) for name in ("alpha", "beta")]
-    rendering = hurried(render("team", pools, MODELS, Surroundings(place=place)))
+    rendering = changed(render("team", pools, MODELS, Surroundings(place=place)))
     backends = {f"{name[0]}.team": engine.address for name, engine in engines.items()}
     with gateway(rendering, place, folder, backends) as running:
         yield running
@@ -66,9 +78,13 @@ def said(front: Gateway, *parts: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", front.place.port), timeout=SECONDS) as connection:
         for part in parts:
             connection.sendall(part)
-        heard = b""
-        while piece := connection.recv(65_536):
-            heard += piece
+        return until_closed(connection)
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    heard = b""
+    while piece := connection.recv(65_536):
+        heard += piece
     return heard
 
 
@@ -154,26 +170,94 @@ def test_headers_that_are_the_gateways_own_or_ambiguous_do_not_reach_engines(
     assert not set(sent) & set(engines["alpha"].headers[-1])
 
 
+@contextmanager
+def held(front: Gateway, count: int, sent: bytes = b"") -> Iterator[list[socket.socket]]:
+    """Open connections, and say the beginning of a request on each."""
+    with ExitStack() as opened:
+        connections = []
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", front.place.port), timeout=SECONDS)
+            connections.append(opened.enter_context(connection))
+            connection.sendall(sent)
+        yield connections
+
+
+def answered(front: Gateway, count: int = 20) -> list[int]:
+    return [
+        httpx.post(front.url + PATH, content=BODY, timeout=SECONDS).status_code
+        for _ in range(count)
+    ]
+
+
 def test_many_idle_connections_leave_the_memory_bounded_and_the_others_served(
     front: Gateway,
 ) -> None:
-    before = memory(front)
-    with ExitStack() as held:
-        for _ in range(IDLE_CONNECTIONS):
-            held.enter_context(
-                socket.create_connection(("127.0.0.1", front.place.port), timeout=SECONDS)
-            )
-        for _ in range(20):
-            assert httpx.post(front.url + PATH, content=BODY, timeout=SECONDS).is_success
-        until_accepted(front)
-        grown = memory(front) - before
-
-    assert grown < HEAP_BYTES / 4
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(IDLE_CONNECTIONS, hard - 1_000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with held(front, count):
+            until_accepted(front, count)
+            assert answered(front) == [200] * 20
+            assert memory(front) < POD_BYTES / 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def until_accepted(front: Gateway) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [head("X-Slow: 1")[:-2], head("Content-Length: 31") + BODY[:5]],
+    ids=["headers", "body"],
+)
+def test_many_slow_callers_get_a_408_each_and_the_others_are_served(
+    front: Gateway, engines: dict[str, Answering], sent: bytes
+) -> None:
+    before = engines["alpha"].asked
+    with held(front, SLOW_CALLERS, sent) as slow:
+        assert answered(front) == [200] * 20
+        heard = [statuses(until_closed(each)) for each in slow]
+
+    assert heard == [[408]] * SLOW_CALLERS
+    assert engines["alpha"].asked == before + 20
+
+
+def test_more_bodies_than_fit_into_memory_are_cut_off_before_it_is_full(
+    engines: dict[str, Answering], tmp_path: Path
+) -> None:
+    begun = head(f"Content-Length: {BODY_BYTES}")
+    with serving(tmp_path, engines, lambda rendering: rendering) as front:
+        cut_off = 0
+        with held(front, 3 * POD_BYTES // BODY_BYTES, begun) as large:
+            for connection in large:
+                cut_off += not is_taken(connection, bytes(BODY_BYTES - MEBIBYTE))
+                if cut_off == CUT_OFF:
+                    break
+            until_answered(front)
+        assert cut_off == CUT_OFF
+        assert memory(front, "VmHWM") < POD_BYTES
+
+
+def is_taken(connection: socket.socket, content: bytes) -> bool:
+    try:
+        connection.sendall(content)
+    except ConnectionError:
+        return False
+    return True
+
+
+def until_answered(front: Gateway) -> None:
+    """Ask until there is an answer, as clients do: one of some requests is cut off with them."""
     deadline = time.monotonic() + SECONDS
-    while (count := connections(front)) < IDLE_CONNECTIONS:
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            if httpx.post(front.url + PATH, content=BODY, timeout=SECONDS).is_success:
+                return
+    raise AssertionError("nobody was answered")
+
+
+def until_accepted(front: Gateway, wanted: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while (count := connections(front)) < wanted:
         assert time.monotonic() < deadline, f"{count} connections were accepted"
         time.sleep(0.05)
 
@@ -184,6 +268,7 @@ def connections(front: Gateway) -> int:
     return int(found["stats"][0]["value"])
 
 
-def memory(front: Gateway) -> int:
-    status = Path(f"/proc/{front.process.pid}/statm").read_text()
-    return int(status.split()[1]) * 4096
+def memory(front: Gateway, which: str = "VmRSS") -> int:
+    """Return the bytes that Envoy has now, or has had at most."""
+    status = Path(f"/proc/{front.process.pid}/status").read_text()
+    return int(status.partition(f"{which}:")[2].split()[0]) * 1024

@@ -23,6 +23,7 @@ _SHOWN = "(version_text|[.]warming_clusters|pool/.*[.]membership_healthy)$"
 _STATE = f"/stats?format=json&filter={_SHOWN}"
 _LOAD = f"/stats?format=json&filter=(pool/.*|{names.ACTIVATOR})[.]upstream_rq_(active|total)$"
 _HEAP_BYTES, _CONNECTIONS = 400 * 1024 * 1024, 20_000
+_CUT_OFF = ("http1_server_abort_dispatch", "http2_server_go_away_and_close_on_dispatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +141,28 @@ def _overload() -> Json:
         "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
         max_active_downstream_connections=_CONNECTIONS,
     )
-    full: Json = {"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": 0.95}}
+    heap_name = "envoy.resource_monitors.fixed_heap"
+    filling: Json = {"scaling_threshold": 0.7, "saturation_threshold": 0.95}
     return {
-        "refresh_interval": "0.25s",
+        "refresh_interval": "0.1s",
         "resource_monitors": [
-            {"name": "envoy.resource_monitors.fixed_heap", "typed_config": heap},
+            {"name": heap_name, "typed_config": heap},
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
                 "typed_config": connections,
             },
         ],
-        "actions": [{"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]}],
+        "loadshed_points": [
+            {
+                "name": f"envoy.load_shed_points.{point}",
+                "triggers": [{"name": heap_name, "scaled": filling}],
+            }
+            for point in _CUT_OFF
+        ],
+        "actions": [
+            {
+                "name": "envoy.overload_actions.stop_accepting_requests",
+                "triggers": [{"name": heap_name, "threshold": {"value": 0.95}}],
+            },
+        ],
     }

@@ -5,24 +5,25 @@ Pure. The first filter lets only listed methods and paths through, before any bo
 
 import re
 from collections.abc import Sequence
-from itertools import product
 
 from paddock import names
 from paddock.plan.gateway.affinity import conversation_filter
 from paddock.plan.gateway.limits import BODY_BYTES, count_requests
+from paddock.plan.gateway.reading import read_model
 from paddock.plan.gateway.replies import local_replies
 from paddock.plan.gateway.routes import GET_PATTERN, POST_PATHS, READY_PATH
 from paddock.plan.gateway.signals import access_logs, tracing
 from paddock.plan.gateway.spending import charge_tokens
 from paddock.plan.gateway.tokens import Access, verified_tokens
 from paddock.plan.gateway.usage import read_usage
-from paddock.plan.gateway.xds import METADATA, address, http_filter, typed
+from paddock.plan.gateway.xds import address, http_filter, typed
 from paddock.wire import Json
 
 LISTENER = "gateway"
 _HEADERS_SECONDS, _REQUEST_SECONDS = "10s", "120s"
 _IDLE_CONNECTION_SECONDS, _IDLE_STREAM_SECONDS = "300s", "600s"
 _HEADER_KILOBYTES, _HEADER_COUNT = 32, 100
+_CONNECTION_BYTES = 256 * 1024
 _STREAMS, _STREAM_WINDOW, _CONNECTION_WINDOW = 100, 256 * 1024, 1024 * 1024
 
 
@@ -38,7 +39,7 @@ def listener(
         "config.listener.v3.Listener",
         name=LISTENER,
         address=address(port),
-        per_connection_buffer_limit_bytes=BODY_BYTES,
+        per_connection_buffer_limit_bytes=_CONNECTION_BYTES,
         filter_chains=[
             {
                 "filters": [
@@ -89,7 +90,7 @@ def _filters(access: Access | None) -> Sequence[Json]:
         *(verified_tokens(access, READY_PATH) if access is not None else ()),
         _without_our_headers(),
         http_filter("whole-body", "buffer.v3.Buffer", max_request_bytes=BODY_BYTES),
-        _read_model(),
+        read_model(),
         conversation_filter(),
         count_requests(),
         read_usage(),
@@ -129,34 +130,4 @@ def _without_our_headers() -> Json:
         "without-our-headers",
         "header_mutation.v3.HeaderMutation",
         mutations={"request_mutations": removed},
-    )
-
-
-_OTHER_SPELLINGS: list[Json] = [
-    {
-        "selectors": [{"key": spelling}],
-        "on_present": {"metadata_namespace": METADATA, "key": "other-model"},
-    }
-    for letters in product(*((each, each.upper()) for each in "model"))
-    if (spelling := "".join(letters)) != "model"
-]
-"""Ollama reads `Model` as `model`: a body could name one model to us and another to it."""
-
-
-def _read_model() -> Json:
-    """Read the model's name out of the body, whatever content type it claims."""
-    rule: Json = {
-        "selectors": [{"key": "model"}],
-        "on_present": {"metadata_namespace": METADATA, "key": "model"},
-        "on_missing": {"metadata_namespace": METADATA, "key": "missing", "value": "yes"},
-        "on_error": {"metadata_namespace": METADATA, "key": "unreadable", "value": "yes"},
-    }
-    return http_filter(
-        "read-model",
-        "json_to_metadata.v3.JsonToMetadata",
-        request_rules={
-            "rules": [rule, *_OTHER_SPELLINGS],
-            "allow_content_types_regex": {"regex": ".*"},
-            "allow_empty_content_type": True,
-        },
     )

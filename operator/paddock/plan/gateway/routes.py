@@ -25,6 +25,7 @@ from paddock.plan.gateway.guards import (
     with_key,
 )
 from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
+from paddock.plan.gateway.reading import MISSING, MODEL, UNREADABLE
 from paddock.plan.gateway.signals import about
 from paddock.plan.gateway.spending import charged, purses, spending_of
 from paddock.plan.gateway.usage import usage_of_route
@@ -41,7 +42,6 @@ READY_PATH = "/healthz"
 _LISTS = (MODELS_PATH, "/api/tags", "/api/ps", "/api/version", "/")
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
 _TOO_LARGE = 413
-_PRESENT: Json = {"present_match": True}
 _LONGEST_BODY = 4_000_000
 _RETRY: Json = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -95,11 +95,9 @@ def route_table(
 def _routes(served: Sequence[Served], front: Front) -> Iterator[Json]:
     callers = front.callers
     yield _answer({"path": READY_PATH}, _OK, "{}")
-    unreadable = _metadata("unreadable", {"exact": "yes"})
+    unreadable = _metadata(UNREADABLE, {"exact": "yes"})
     one_object = "The body must be one JSON object that names its model once."
-    twice: Json = {"filter": METADATA, "path": [{"key": "other-model"}], "value": _PRESENT}
-    for condition in (unreadable, twice):
-        yield _answer(_when({"prefix": "/"}, [condition]), _BAD_REQUEST, one_object)
+    yield _answer(_when({"prefix": "/"}, [unreadable]), _BAD_REQUEST, one_object)
     yield from _lists(served, callers)
     for each in served:
         for guards in ways_to(each, callers):
@@ -234,7 +232,7 @@ def _refusals(guards: Sequence[Json]) -> Iterator[Json]:
     """Yield what is said to callers who may know which models there are."""
     unknown = "There is no such model here; GET /v1/models lists them."
     yield _answer(_when({"prefix": f"{MODELS_PATH}/"}, guards), _NOT_FOUND, unknown)
-    missing = _metadata("missing", {"exact": "yes"})
+    missing = _metadata(MISSING, {"exact": "yes"})
     no_model = "The body must name a model; GET /v1/models lists them."
     yield _answer(_when({"prefix": "/"}, [missing, *guards]), _BAD_REQUEST, no_model)
     for path in POST_PATHS:
@@ -276,7 +274,7 @@ def _named(match: dict[str, Json], served: Served) -> dict[str, Json]:
         {"string_match": {"exact": name, "ignore_case": served.any_case}} for name in served.names
     ]
     value = spellings[0] if len(spellings) == 1 else {"or_match": {"value_matchers": spellings}}
-    metadata: Json = {"filter": METADATA, "path": [{"key": "model"}], "value": value}
+    metadata: Json = {"filter": METADATA, "path": [{"key": MODEL}], "value": value}
     return {**match, "dynamic_metadata": [metadata]}
 
 
