@@ -14,7 +14,7 @@ from paddock import kinds, names
 from paddock.cli.access import Session, Target, target_options, with_cluster
 from paddock.cli.exits import CommandError, MissingError
 from paddock.cli.paint import Line, Word, table_lines
-from paddock.cli.show import show_lines
+from paddock.cli.show import output_option, show_lines, show_value
 from paddock.cli.signing import (
     KeyRecord,
     lifetime_of,
@@ -74,10 +74,14 @@ def create(target: Target, name: str, expires: str, models: tuple[str, ...]) -> 
 
 
 @key.command("list")
+@output_option
 @target_options
-def list_(target: Target) -> None:
+def list_(target: Target, form: str | None) -> None:
     """List the keys; what they are is not known any more."""
     records = with_cluster(target, _read)
+    if form is not None:
+        show_value([each.value() for each in records], form)
+        return
     if not records:
         click.echo("There are no keys.")
         return

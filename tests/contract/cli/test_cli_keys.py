@@ -43,6 +43,8 @@ def test_key_is_printed_once_and_kept_nowhere(person: Person) -> None:
     listed = person.types("key", "list").stdout
     assert claims["jti"] in listed
     assert token not in listed
+    (told,) = json.loads(person.types("key", "list", "-o", "json").stdout)
+    assert (told["id"], told["models"], told["revoked"]) == (claims["jti"], ["alpha"], False)
 
 
 def test_pool_that_asks_for_keys_is_made_or_said_to_be_missing(person: Person) -> None:

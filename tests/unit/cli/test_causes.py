@@ -36,7 +36,7 @@ def stalled_model(*causes: dict[str, str], **status: Json) -> LocalModel:
 UNAUTHORIZED = {
     "object": "LocalModel/tiny",
     "reason": "SourceUnauthorized",
-    "cause": "huggingface.co wants a token for org/private.",
+    "cause": "huggingface.co asks for credentials (401); set credentials.secretName.",
     "fix": "Put a valid token in a Secret and name it in credentials.secretName; "
     "where only the Secret changes, ask for another try by the annotation paddock.dev/retry.",
 }

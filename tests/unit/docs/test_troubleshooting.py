@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 
 from paddock.api.reasons import Reason
-from support.pages import DOCS, ROOT
+from support.pages import DOCS, ROOT, blocks
 from support.troubles import troubles
 
 PAGE = DOCS / "troubleshooting.md"
 MARK = "<!-- below: written by tests/unit/docs/test_troubleshooting.py -->\n"
 STATUS = ROOT / "operator" / "paddock" / "status"
+EXPLAINED = ROOT / "tests" / "unit" / "cli" / "golden" / "tree-unauthorized.txt"
 OWN_PAGE = {Reason.MODEL_STALLED}
 """Told by the model's own diagnosis."""
 
@@ -43,6 +44,13 @@ def test_page_is_what_the_statuses_say() -> None:
         PAGE.write_text(head + MARK + written())
         tables = written()
     assert tables == written(), "run this test with PADDOCK_GOLDEN=write, and look at the page"
+
+
+def test_shown_tree_is_the_one_that_explain_prints() -> None:
+    (shown,) = [each.text for each in blocks("text") if each.file == PAGE]
+    for theirs, ours in (("qwen-pull-6d1f0c7a52", "tiny-pull-1"), ("Pool/qwen", "Pool/chat")):
+        shown = shown.replace(theirs, ours)
+    assert shown.replace("qwen", "tiny").rstrip() == EXPLAINED.read_text()
 
 
 def test_every_reason_of_a_diagnosis_is_in_the_page() -> None:
