@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lupa import luajit21
 
-from paddock.plan.gateway.buckets import MOST_CALLERS
+from paddock.plan.gateway.buckets import LEFT_HEADER, MOST_CALLERS
 from paddock.plan.gateway.guards import JWT_FILTER
-from paddock.plan.gateway.spending import PAYER, PRICE, WAIT
+from paddock.plan.gateway.spending import PAYER, PRICE
 from paddock.plan.gateway.usage import script
 from paddock.plan.gateway.xds import METADATA
 
 MOST = 600
 _HANDLES = """
-function(context, address, token, length, status, kind, refused, chunks)
+function(context, address, token, length, headers, chunks)
   local told, sent = {JWT = token, NAMESPACE = {model = "alpha"}}, {}
   local metadata = {get = function(_, name) return told[name] end,
                     set = function(_, name, key, value) told[name][key] = value end}
@@ -29,7 +29,8 @@ function(context, address, token, length, status, kind, refused, chunks)
       filterContext = function() return {get = function(_, key) return context[key] end} end,
       headers = function()
         return {get = function(_, name) return headers[name] end,
-                remove = function(_, name) headers[name] = nil end}
+                remove = function(_, name) headers[name] = nil end,
+                replace = function(_, name, value) headers[name] = value end}
       end,
       timestamp = function() return 0 end,
       bodyChunks = function()
@@ -44,9 +45,8 @@ function(context, address, token, length, status, kind, refused, chunks)
     }
   end
   envoy_on_request(handle({["content-length"] = length}))
-  local headers = {[":status"] = status, ["content-type"] = kind, ["x-paddock-refused"] = refused}
   envoy_on_response(handle(headers))
-  return told.NAMESPACE, headers["x-paddock-refused"]
+  return told.NAMESPACE
 end
 """
 
@@ -63,19 +63,21 @@ class Thread:
     def request(
         self, *, address: str = "10.0.0.1:4711", token: dict[str, Any] | None = None,
         length: int = 40, status: int = 200, kind: str = "application/json",
-        refused: bool = False, answer: tuple[str, ...] = (),
+        left: int | None = None, answer: tuple[str, ...] = (),
     ) -> dict[str, str]:  # fmt: skip
-        told, left = self.ask(
+        """Ask once; `left` is what the bucket holds that has refused it."""
+        marks = {"x-paddock-refused": PRICE, LEFT_HEADER: str(left)} if left is not None else {}
+        headers = self.runtime_table({":status": str(status), "content-type": kind, **marks})
+        told = self.ask(
             self.runtime_table(self.context), address, self.runtime_table(token or {}),
-            str(length), str(status), kind, PRICE if refused else None,
-            self.runtime_table(dict(enumerate(answer, 1))),
+            str(length), headers, self.runtime_table(dict(enumerate(answer, 1))),
         )  # fmt: skip
-        assert left is None
-        return {str(key): str(value) for key, value in dict(told).items()}
+        assert "x-paddock-refused" not in dict(headers)
+        return {str(key): str(value) for key, value in (*told.items(), *headers.items())}
 
     def price(self, **more: Any) -> int:
         """Return what the next request would cost; it is refused, so that it leaves no trace."""
-        return int(self.request(status=429, refused=True, **more)[PRICE])
+        return int(self.request(status=429, left=0, **more)[PRICE])
 
     runtime_table: Callable[[dict[Any, Any]], Any] = field(kw_only=True)
 
@@ -101,9 +103,18 @@ def usage(prompt: int, completion: int) -> str:
 def test_next_request_pays_for_what_the_answer_used(thread: Thread) -> None:
     first = thread.request(answer=(usage(30, 71),))
 
-    assert (first[PRICE], first[WAIT]) == ("1", "1")
+    assert first[PRICE] == "1"
     assert thread.price() == 100
-    assert thread.request(status=429, refused=True)[WAIT] == "10"
+    assert thread.request(status=429)[PRICE] == "100"
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(0, "10"), (95, "1"), (35, "7"), (100, "1")])
+def test_caller_is_told_when_the_bucket_will_hold_what_it_owes(
+    thread: Thread, left: int, seconds: str
+) -> None:
+    thread.request(answer=(usage(30, 71),))
+
+    assert thread.request(status=429, left=left)["retry-after"] == seconds
 
 
 def test_price_is_never_more_than_the_bucket_holds(thread: Thread) -> None:
@@ -187,7 +198,11 @@ def test_what_was_paid_is_what_was_used_as_far_as_prices_reach(
     thread, used, paid = new_thread(), 0, 0
     for length, tokens, fate in asked:
         if fate:
-            price = int(thread.request(length=length, status=429, refused=fate == "refused")[PRICE])
+            price = int(
+                thread.request(length=length, status=429, left=0 if fate == "refused" else None)[
+                    PRICE
+                ]
+            )
             paid += price if fate == "failed" else 0
         else:
             paid += int(thread.request(length=length, answer=(usage(tokens, 0),))[PRICE])

@@ -12,6 +12,9 @@ from paddock.wire import Json
 
 MINUTE = 60
 MOST_CALLERS = 10_000
+LEFT_HEADER = "x-ratelimit-remaining"
+HEADERS = ("x-ratelimit-limit", LEFT_HEADER, "x-ratelimit-reset")
+"""What a bucket says of itself, the one that is never empty too: callers are not to see it."""
 _NEVER_EMPTY: Json = {
     "max_tokens": 2**32 - 1, "tokens_per_fill": 2**32 - 1, "fill_interval": "1s",
 }  # fmt: skip
@@ -41,9 +44,18 @@ def bucket(entries: Sequence[Json], most: int) -> Json:
 
 
 def filled(
-    name: str, buckets: Sequence[Json], taken: Sequence[Json], told: dict[str, str]
+    name: str,
+    buckets: Sequence[Json],
+    taken: Sequence[Json],
+    told: dict[str, str],
+    *,
+    tells_rest: bool = False,
 ) -> dict[str, Json]:
-    """Return the route table's part: the buckets, what is taken from which, headers of a 429."""
+    """Return the route table's part: the buckets, what is taken from which, headers of a 429.
+
+    Where it tells the rest, every answer bears what its bucket holds, until the listener's first
+    filter takes it away.
+    """
     if not buckets:
         return {}
     config = typed(
@@ -54,6 +66,7 @@ def filled(
         token_bucket=_NEVER_EMPTY,
         always_consume_default_token_bucket=False,
         max_dynamic_descriptors=MOST_CALLERS,
+        **({"enable_x_ratelimit_headers": "DRAFT_VERSION_03"} if tells_rest else {}),
         descriptors=list(buckets),
         rate_limits=list(taken),
         response_headers_to_add=[

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from paddock import names
 from paddock.plan.gateway.affinity import conversation_filter
+from paddock.plan.gateway.buckets import HEADERS
 from paddock.plan.gateway.limits import BODY_BYTES, count_requests
 from paddock.plan.gateway.reading import read_model
 from paddock.plan.gateway.replies import local_replies
@@ -123,11 +124,12 @@ def _allowed(method: str, pattern: str) -> Json:
 
 
 def _without_our_headers() -> Json:
-    """Take out what engines must not see, and what only the gateway itself may say."""
+    """Take out what engines must not see, what only the gateway may say, and buckets' words."""
     ours = (names.POOL_HEADER, names.CONVERSATION_HEADER, "authorization")
     removed: list[Json] = [{"remove": name} for name in ours]
+    unsaid: list[Json] = [{"remove": name} for name in HEADERS]
     return http_filter(
         "without-our-headers",
         "header_mutation.v3.HeaderMutation",
-        mutations={"request_mutations": removed},
+        mutations={"request_mutations": removed, "response_mutations": unsaid},
     )

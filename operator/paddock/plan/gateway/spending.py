@@ -7,6 +7,7 @@ a bucket that all threads of the Envoy share; what each thread has let callers o
 from collections.abc import Mapping, Sequence
 
 from paddock.plan.gateway.buckets import (
+    LEFT_HEADER,
     MINUTE,
     MOST_CALLERS,
     bucket,
@@ -23,7 +24,7 @@ from paddock.plan.gateway.xds import METADATA
 from paddock.wire import Json
 
 SPENDING_FILTER = "tokens-per-minute"
-PAYER, PRICE, WAIT = "payer", "price", "wait"
+PAYER, PRICE = "payer", "price"
 _MODEL = "model-by-payer"
 _REFUSED = "x-paddock-refused"
 """By this header the script knows that the bucket held too little; it takes it away again."""
@@ -54,7 +55,8 @@ end
 local function bill_of(handle)
   local known = handle:streamInfo():dynamicMetadata():get("{METADATA}")
   if not (known and known.{PAYER}) then return nil end
-  return {{payer = known.{PAYER}, price = tonumber(known.{PRICE}), told = tonumber(known.expected)}}
+  return {{payer = known.{PAYER}, price = tonumber(known.{PRICE}), told = known.expected,
+          most = known.most}}
 end
 
 function envoy_on_request(handle)
@@ -69,14 +71,19 @@ function envoy_on_request(handle)
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("{METADATA}", "{PAYER}", payer)
   metadata:set("{METADATA}", "{PRICE}", string.format("%d", price))
-  metadata:set("{METADATA}", "{WAIT}", string.format("%d", math.ceil({MINUTE} * price / most)))
   metadata:set("{METADATA}", "expected", expected)
+  metadata:set("{METADATA}", "most", most)
 end
 
 local function give_back(handle, bill)
-  local refused = handle:headers():get("{_REFUSED}")
-  owe(bill.payer, (refused and bill.price or 0) - bill.told)
-  if refused then handle:headers():remove("{_REFUSED}") end
+  local headers = handle:headers()
+  owe(bill.payer, -bill.told)
+  if not headers:get("{_REFUSED}") then return end
+  headers:remove("{_REFUSED}")
+  owe(bill.payer, bill.price)
+  local lacking = bill.price - (tonumber(headers:get("{LEFT_HEADER}")) or 0)
+  local seconds = math.max(1, math.ceil({MINUTE} * lacking / bill.most))
+  headers:replace("retry-after", string.format("%d", seconds))
 end
 
 local function charge_as_told(bill, text, lines)
@@ -132,11 +139,6 @@ def purses(served: Sequence[Served], replicas: int) -> dict[str, Json]:
     ]
     taken: Json = {
         "actions": [of_route(_MODEL), of_request(PAYER, METADATA, [{"key": PAYER}])],
-        "hits_addend": {"format": _known(PRICE)},
+        "hits_addend": {"format": f"%DYNAMIC_METADATA({METADATA}:{PRICE})%"},
     }
-    told = {"retry-after": _known(WAIT), _REFUSED: PRICE}
-    return filled(SPENDING_FILTER, descriptors, [taken], told)
-
-
-def _known(key: str) -> str:
-    return f"%DYNAMIC_METADATA({METADATA}:{key})%"
+    return filled(SPENDING_FILTER, descriptors, [taken], {_REFUSED: PRICE}, tells_rest=True)
