@@ -72,9 +72,14 @@ class Wakeups:
             self.wake(kind, manifest, before=before)
 
     def listed(self, kind: Kind, manifest: Manifest) -> None:
-        """Take an object that is there; it wakes passes only if it is news."""
+        """Take an object that is there; it wakes passes only if it is news.
+
+        Our own write may have brought a spec that no pass has seen: that is news here too.
+        """
         before = self._before(kind, manifest)
-        if self._cache.put(kind, manifest) == "newer":
+        news = self._cache.put(kind, manifest)
+        unseen = kind in kinds.OWN and not is_observed(manifest)
+        if news == "newer" or (news == "same" and unseen):
             self.wake(kind, manifest, before=before)
 
     def relisted_with(self, kind: Kind, manifest: Manifest) -> None:
