@@ -1,5 +1,6 @@
 """One status write per pass, and only when the status differs from what is there."""
 
+from paddock import names
 from paddock.api.base import ObjectMeta, Record
 from paddock.facts import Kind
 from paddock.kube.cache import Cache
@@ -33,5 +34,12 @@ async def write_status(
             "status": status,
         },
     )
-    cache.put(kind, live)
+    if _requests(ObjectMeta.model_validate(live["metadata"])) == _requests(metadata):
+        cache.put(kind, live)  # else the watch brings it, and then a request is news
     return True
+
+
+def _requests(metadata: ObjectMeta) -> dict[str, str]:
+    """Return what a user asks for by annotations, which no generation counts."""
+    prefix = f"{names.GROUP}/"
+    return {key: value for key, value in metadata.annotations.items() if key.startswith(prefix)}
