@@ -74,6 +74,10 @@ class Delays:
     upstream_check: float = 86_400.0
     engine_metrics: float = 15.0
     delivery_poll: float = 30.0
+    telemetry_spans: float = 5.0
+    telemetry_metrics: float = 15.0
+    telemetry_timeout: float = 10.0
+    """How long a receiver of ours may take to take what it is sent."""
     supervisor_first: float = 1.0
     supervisor_limit: float = 30.0
     shutdown: float = 10.0

@@ -23,10 +23,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from paddock.settings import Delays
+
 log = logging.getLogger("paddock.telemetry")
 QUEUE_SIZE = 2048
 _BATCH = 512
-_SPAN_SECONDS, _METRIC_SECONDS, _TIMEOUT_SECONDS = 5.0, 15.0, 10.0
 _QUIET_SECONDS = 60.0
 
 Drop = Callable[[str, int], None]
@@ -56,19 +57,21 @@ class Losses:
 class Pipeline:
     """The providers of one process, with their exporters to one receiver."""
 
-    def __init__(self, endpoint: str, resource: Mapping[str, str], drop: Drop) -> None:
+    def __init__(
+        self, endpoint: str, resource: Mapping[str, str], drop: Drop, delays: Delays
+    ) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        base, losses = endpoint.rstrip("/"), Losses(drop)
+        base, losses, patience = endpoint.rstrip("/"), Losses(drop), delays.telemetry_timeout
         described = Resource.create(dict(resource))
-        spans = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_TIMEOUT_SECONDS)
+        spans = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=patience)
         self.tracers = TracerProvider(resource=described, shutdown_on_exit=False)
-        self.tracers.add_span_processor(BoundedSpans(spans, losses))
+        self.tracers.add_span_processor(BoundedSpans(spans, losses, delays.telemetry_spans))
         reader = PeriodicExportingMetricReader(
             CountedMetrics(
-                OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_TIMEOUT_SECONDS), losses
+                OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=patience), losses
             ),
-            export_interval_millis=_METRIC_SECONDS * 1000,
-            export_timeout_millis=_TIMEOUT_SECONDS * 1000,
+            export_interval_millis=delays.telemetry_metrics * 1000,
+            export_timeout_millis=patience * 1000,
         )
         self.meters = MeterProvider(
             metric_readers=[reader], resource=described, shutdown_on_exit=False
@@ -83,13 +86,13 @@ class Pipeline:
 class BoundedSpans(SpanProcessor):
     """The SDK's batches behind a bound of our own, which counts what it turns away."""
 
-    def __init__(self, exporter: SpanExporter, losses: Losses) -> None:
+    def __init__(self, exporter: SpanExporter, losses: Losses, every: float) -> None:
         self._losses, self._lock, self._waiting = losses, threading.Lock(), 0
         self._batches = BatchSpanProcessor(
             CountedSpans(exporter, losses, self._taken),
             max_queue_size=QUEUE_SIZE,
             max_export_batch_size=_BATCH,
-            schedule_delay_millis=_SPAN_SECONDS * 1000,
+            schedule_delay_millis=every * 1000,
         )
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:

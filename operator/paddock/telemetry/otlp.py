@@ -48,6 +48,7 @@ async def exporting(registry: Registry, settings: Settings) -> AsyncIterator[Non
             "k8s.namespace.name": settings.operator_namespace,
         },
         registry.drop,
+        settings.delays,
     )
     trace.set_tracer_provider(pipeline.tracers)
     metrics.set_meter_provider(pipeline.meters)

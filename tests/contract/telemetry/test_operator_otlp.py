@@ -16,6 +16,7 @@ from support.ports import free_port
 
 pytestmark = pytest.mark.contract
 CANARY = "canary-7f3a"
+QUICK = {"telemetry_spans": 0.5, "telemetry_metrics": 1.0, "telemetry_timeout": 2.0}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def refusing(status: int) -> Iterator[str]:
 async def test_unwell_receiver_changes_nothing_for_passes(world: LoopWorld, kind: str) -> None:
     port = free_port()
     with unwell(kind) as url:
-        process = world.start(otlp_endpoint=url, health_port=port)
+        process = world.start(otlp_endpoint=url, health_port=port, delays=QUICK)
         for number in range(5):
             await world.make(f"m{number}")
         for number in range(5):

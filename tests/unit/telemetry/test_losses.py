@@ -57,7 +57,7 @@ def test_stuck_receiver_holds_a_bounded_queue_and_every_span_is_accounted_for(
 ) -> None:
     ledger, stuck = Ledger(), Stuck()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(BoundedSpans(stuck, Losses(ledger)))
+    provider.add_span_processor(BoundedSpans(stuck, Losses(ledger), every=0.5))
     tracer = provider.get_tracer("test")
     for _ in range(QUEUE_SIZE):
         tracer.start_span("pass").end()
