@@ -257,6 +257,8 @@ class GatewayState:
     routes: frozenset[tuple[str, str]] = frozenset()
     """Pools' uids and served names that every running Envoy has taken, with pods behind them."""
     tls: TlsState | None = None
+    not_exposed: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
+    """By pool uid: why a way in from outside that it asks for is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,8 @@ class GatewayFacts:
     """The annotation by which a pod's files were last refreshed, by pod uid."""
     patient: bool = True
     """Whether what is written was written so lately that Envoys may still be taking it."""
+    http_routes: bool | None = None
+    """Whether the cluster has HTTPRoutes; None where they are not to be made."""
     refusal: str | None = None
     """Envoy's own words on the configuration that is wanted, where it refuses it."""
     events: tuple[EventFact, ...] = ()

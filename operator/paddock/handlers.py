@@ -190,7 +190,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.inactivity_timeout = _SILENCE_SECONDS
     settings.watching.chunk_size = _PAGE
     settings.queueing.idle_timeout = _IDLE_SECONDS
-    for kind in kinds.WATCHED_CHILDREN:
+    for kind in (*kinds.WATCHED_CHILDREN, *kinds.OPTIONAL):
         settings.watching.label_selectors[kind.group, kind.plural] = _SELECTOR
     return settings
 

@@ -17,12 +17,17 @@ JOBS = Kind("batch", "v1", "jobs", "Job")
 DEPLOYMENTS = Kind("apps", "v1", "deployments", "Deployment")
 DISRUPTION_BUDGETS = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORK_POLICIES = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+INGRESSES = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
+HTTP_ROUTES = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 OWN = (LOCAL_MODELS, INFERENCE_POOLS)
 MODEL_CHILDREN = (CLAIMS, JOBS)
 POOL_CHILDREN = (DEPLOYMENTS, SERVICES, CONFIG_MAPS, DISRUPTION_BUDGETS, NETWORK_POLICIES)
-WATCHED_CHILDREN = (*MODEL_CHILDREN, *POOL_CHILDREN, PODS)
+GATEWAY_CHILDREN = (*POOL_CHILDREN, INGRESSES)
+WATCHED_CHILDREN = (*MODEL_CHILDREN, *GATEWAY_CHILDREN, PODS)
 """Watched with the managed-by label as a server-side selector."""
+OPTIONAL = (HTTP_ROUTES,)
+"""Watched in the same way, where the administrator wants them and the cluster has them."""
 
-BY_KIND = {kind.kind: kind for kind in (*OWN, *WATCHED_CHILDREN, EVENTS, LEASES)}
+BY_KIND = {kind.kind: kind for kind in (*OWN, *WATCHED_CHILDREN, *OPTIONAL, EVENTS, LEASES)}

@@ -61,6 +61,7 @@ GATEWAYS = "gateways"
 WARNINGS = "warnings"
 """The plural under which passes know the look at a namespace's warnings; no resource either."""
 GATEWAY_PORT = 8080
+GATEWAY_SERVICE_PORT = 80
 GATEWAY_TLS_PORT = 8443
 GATEWAY_INNER_PORT = 8444
 """On the loopback, where requests go on that came over TLS."""

@@ -21,11 +21,17 @@ from paddock.wire import Manifest
 
 log = logging.getLogger("paddock.resync")
 ALL = (*kinds.OWN, *kinds.WATCHED_CHILDREN)
+_MISSING_SECONDS = 5.0
 _SELECTOR = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
 _PAGE = 100
 _RETRY_FIRST, _RETRY_LIMIT = 1.0, 10.0
 _HINT_SECONDS = 2.0
 _GONE_AFTER = 2
+
+
+def kinds_for(settings: Settings) -> tuple[Kind, ...]:
+    """Return every kind that the operator lists and watches, where the cluster has it."""
+    return (*ALL, *(kinds.OPTIONAL if settings.exposure.gateway is not None else ()))
 
 
 class Reader(Protocol):
@@ -61,7 +67,10 @@ class Resync:
     ) -> None:
         self._cluster, self._cache, self._queue = cluster, cache, queue
         self._wakeups, self._settings = wakeups, settings
+        self._kinds = kinds_for(settings)
         self._absent: dict[Kind, int] = {}
+        self._missing: set[Kind] = set()
+        """Optional kinds that the cluster does not have."""
         self.failing: dict[Kind, str] = {}
         self.synced = asyncio.Event()
         self.changed = asyncio.Event()
@@ -70,24 +79,26 @@ class Resync:
     @property
     def watchable(self) -> tuple[Kind, ...]:
         """Return the kinds that answered when they were listed last."""
-        return tuple(kind for kind in ALL if kind not in self.failing)
+        left_out = {*self.failing, *self._missing}
+        return tuple(kind for kind in self._kinds if kind not in left_out)
 
     async def run(self) -> None:
         """List until cancelled."""
         loop = asyncio.get_running_loop()
-        await self._round(ALL)
+        await self._round(self._kinds)
         due, pause = loop.time() + self._period(), _RETRY_FIRST
         while True:
             left = due - loop.time()
+            left = min(left, _MISSING_SECONDS) if self._missing else left
             hinted = await self._hinted(min(left, _jittered(pause)) if self.failing else left)
             pause = min(_RETRY_LIMIT, pause * 2) if self.failing else _RETRY_FIRST
             if hinted or loop.time() >= due:
-                await self._round(ALL)
+                await self._round(self._kinds)
                 due = loop.time() + self._period()
                 if not hinted:
                     self.wake_all()
             else:
-                await self._round(tuple(self.failing))
+                await self._round((*self.failing, *self._missing))
 
     def _period(self) -> float:
         return self._settings.delays.resync * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
@@ -124,7 +135,7 @@ class Resync:
             self._wakeups.gone(kind, known)
 
     async def _round(self, chosen: Iterable[Kind]) -> None:
-        before = self.watchable
+        before, missing = self.watchable, frozenset(self._missing)
         for kind in chosen:
             await self._list(kind)
         if self._cache.synced and not self.synced.is_set():
@@ -132,12 +143,17 @@ class Resync:
             self.synced.set()
         if self.watchable != before:
             self.changed.set()
+        if self._missing != missing:
+            self.wake_all()
 
     async def _list(self, kind: Kind) -> None:
         """List one kind completely; a trouble is said once and kept."""
         try:
             await self._replace(kind)
         except ApiError as error:
+            if isinstance(error, NotFoundError) and kind in kinds.OPTIONAL:
+                self._miss(kind)
+                return
             if self.failing.get(kind) != str(error):
                 log.warning("not listed: %s", error, extra={"resource": kind.plural})
             self.failing[kind] = str(error)
@@ -145,8 +161,17 @@ class Resync:
                 self._count_absent(kind)
             return
         self._absent.pop(kind, None)
+        self._missing.discard(kind)
         if self.failing.pop(kind, None) is not None:
             log.info("listed again", extra={"resource": kind.plural})
+
+    def _miss(self, kind: Kind) -> None:
+        """Take that the cluster does not have an optional kind; it may be installed any time."""
+        if kind not in self._missing:
+            log.info("the cluster has none", extra={"resource": kind.plural})
+        self._missing.add(kind)
+        self.failing.pop(kind, None)
+        self._cache.absent(kind)
 
     def _count_absent(self, kind: Kind) -> None:
         """Believe that a kind is not there only when it was said twice: then so are its objects."""

@@ -21,7 +21,7 @@ from paddock.lease import LeaderGate, Lease
 from paddock.passes import Passes, Reconciler
 from paddock.queue import Queue
 from paddock.reconcile import Conductor
-from paddock.resync import ALL, Resync
+from paddock.resync import Resync, kinds_for
 from paddock.routes import index_of
 from paddock.settings import Settings
 from paddock.supervisor import Supervisor
@@ -53,7 +53,7 @@ class Operator:
     ) -> None:
         delays = settings.delays
         self.settings, self.cluster, self.registry = settings, cluster, registry
-        self.cache = Cache(ALL, index_of)
+        self.cache = Cache(kinds_for(settings), index_of)
         self.queue: Queue[Key] = Queue(first=delays.backoff_first, limit=delays.backoff_limit)
         self.wakeups = Wakeups(self.cache, self.queue, delays.settle)
         self.resync = Resync(cluster, self.cache, self.queue, self.wakeups, settings)

@@ -24,6 +24,16 @@ class SourcePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """What the cluster has to bring requests from outside to gateways."""
+
+    gateway: str | None = None
+    """NAMESPACE/NAME of the Gateway that HTTPRoutes go to; None means that none are made."""
+    controller_namespaces: tuple[str, ...] = ()
+    """From where an exposed gateway is asked: NetworkPolicies let these in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Images:
     """The images of the children; user-facing defaults name the projects' official ones."""
 
@@ -99,5 +109,6 @@ class Settings:
     otlp_endpoint: str | None = None
     """Where the operator's own spans and metrics go, over OTLP/HTTP; None means nowhere."""
     source: SourcePolicy = field(default_factory=SourcePolicy)
+    exposure: Exposure = field(default_factory=Exposure)
     images: Images = field(default_factory=Images)
     delays: Delays = field(default_factory=Delays)

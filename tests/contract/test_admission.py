@@ -98,6 +98,13 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"scaling": {"idle": {"unloadAfter": "0s"}}}, "spec.scaling.idle"),
     ({"scaling": {"min": 0, "idle": {"unloadAfter": "5m", "zeroAfter": "300s"}}}, "spec.scaling"),
     ({"scaling": {"min": 0, "idle": {"zeroAfter": "5 m"}}}, "spec.scaling.idle.zeroAfter"),
+    ({"gateway": {"tls": {"secretName": "A_B"}}}, "spec.gateway.tls.secretName"),
+    ({"gateway": {"expose": {"by": "Ingress"}}}, "spec.gateway.expose.host"),
+    ({"gateway": {"expose": {"by": "Magic", "host": "h"}}}, "spec.gateway.expose.by"),
+    (
+        {"gateway": {"expose": {"by": "HTTPRoute", "host": "h", "ingressClassName": "c"}}},
+        "spec.gateway.expose",
+    ),
     ({"hardware": {"gpus": -1}}, "spec.hardware.gpus"),
     ({"hardware": {"gpus": 999}}, "spec.hardware.gpus"),
     ({"hardware": {"resourceName": "gpu!"}}, "spec.hardware.resourceName"),
@@ -137,6 +144,7 @@ GOOD_POOLS: list[dict[str, Any]] = [
     {"replicas": 0, "serving": {"gpuLayers": "Auto", "keepAlive": "-1"}},
     {"serving": {"gpuLayers": 32, "keepAlive": "1h30m", "gpuMemoryUtilization": 0.9}},
     {"models": [{"name": "a", "as": "name:tag"}, {"name": "b", "preload": False}]},
+    {"gateway": {"tls": {"secretName": "s"}, "expose": {"by": "Ingress", "host": "a.example.com"}}},
     {"hardware": {"gpus": 1, "resourceName": "nvidia.com/mig-1g.10gb", "gpuTypes": ["a100"]}},
 ]
 

@@ -26,8 +26,11 @@ _POLL = 0.1
 class AccountOperator:
     """`paddock operator` beside an apiserver, logged in with a ServiceAccount's token."""
 
-    def __init__(self, site: Site, folder: Path, *, clusterwide: bool) -> None:
+    def __init__(
+        self, site: Site, folder: Path, *, clusterwide: bool, options: tuple[str, ...] = ()
+    ) -> None:
         self.site, self.folder, self.clusterwide = site, folder, clusterwide
+        self.options = options
         self.user = f"system:serviceaccount:{site.namespace}:{ACCOUNT}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,7 +40,8 @@ class AccountOperator:
         with (self.folder / "operator.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "paddock", "operator", "--kubeconfig", self._kubeconfig(),
-                 "--operator-namespace", namespace, "--health-port", str(free_port()), *scope],
+                 "--operator-namespace", namespace, "--health-port", str(free_port()), *scope,
+                 *self.options],
                 stdout=log,
                 stderr=log,
             )  # fmt: skip

@@ -12,7 +12,7 @@ REPLICA_SETS = Kind("apps", "v1", "replicasets", "ReplicaSet")
 KINDS = (
     *kinds.OWN,
     *kinds.MODEL_CHILDREN,
-    *kinds.POOL_CHILDREN,
+    *kinds.GATEWAY_CHILDREN,
     kinds.PODS,
     REPLICA_SETS,
 )

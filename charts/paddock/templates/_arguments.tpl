@@ -35,6 +35,12 @@
 {{- with .Values.envoyImage }}
 - {{ printf "--envoy-image=%v" . | quote }}
 {{- end }}
+{{- with .Values.exposure.gateway }}
+- {{ printf "--parent-gateway=%v" . | quote }}
+{{- end }}
+{{- range .Values.exposure.controllerNamespaces }}
+- {{ printf "--controller-namespace=%v" . | quote }}
+{{- end }}
 - {{ printf "--cluster-domain=%v" .Values.clusterDomain | quote }}
 - {{ printf "--gpu-type-label=%v" .Values.gpuTypeLabel | quote }}
 - {{ printf "--writes-per-second=%v" .Values.writesPerSecond | quote }}

@@ -97,6 +97,11 @@ POOL_RULES = (
     *_tolerations("hardware.tolerations"),
     Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
     Rule(
+        "gateway.expose",
+        "!has(self.ingressClassName) || self.by == 'Ingress'",
+        "ingressClassName goes with by: Ingress; an HTTPRoute has the administrator's Gateway",
+    ),
+    Rule(
         "gateway.auth",
         "has(self.apiKeys) || has(self.serviceAccounts)",
         "auth names what is accepted: apiKeys, serviceAccounts or both; without it, all are",

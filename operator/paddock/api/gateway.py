@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from paddock.api.base import DnsSubdomain, Record, SomeTime
-from paddock.api.exposure import Tls
+from paddock.api.exposure import Expose, Tls
 
 
 class Balancing(StrEnum):
@@ -109,6 +109,7 @@ class Gateway(Record):
         ),
     ] = None
     tls: Tls | None = None
+    expose: Expose | None = None
     auth: Auth | None = None
     limits: Limits | None = None
     weight: Annotated[

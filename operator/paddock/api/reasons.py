@@ -94,6 +94,7 @@ class Reason(StrEnum):
     GATEWAY_CONFIG_REFUSED = "GatewayConfigRefused"
     GATEWAY_CONFLICT = "GatewayConflict"
     CERTIFICATE_INVALID = "CertificateInvalid"
+    NOT_EXPOSED = "NotExposed"
     # telemetry
     NOT_DELIVERED = "NotDelivered"
     # the cluster

@@ -7,7 +7,7 @@ import socket
 import click
 
 from paddock.run import run_operator
-from paddock.settings import Images, Settings, SourcePolicy
+from paddock.settings import Exposure, Images, Settings, SourcePolicy
 from paddock.telemetry.logs import configure
 
 
@@ -20,6 +20,8 @@ from paddock.telemetry.logs import configure
 @click.option("--llama-cpp-image", help="Replaces llama.cpp's official image.")
 @click.option("--vllm-image", help="Replaces vLLM's official image.")
 @click.option("--envoy-image", help="Replaces Envoy's official image.")
+@click.option("--parent-gateway", help="NAMESPACE/NAME of the Gateway that HTTPRoutes go to.")
+@click.option("--controller-namespace", multiple=True, help="May ask gateways that are exposed.")
 @click.option("--cluster-domain", default=Settings().cluster_domain, show_default=True)
 @click.option("--collector-image", help="Replaces the OpenTelemetry Collector's own image.")
 @click.option("--allow-host", multiple=True, help="Only these hosts may be pulled from.")
@@ -45,6 +47,8 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     llama_cpp_image: str | None,
     vllm_image: str | None,
     envoy_image: str | None,
+    parent_gateway: str | None,
+    controller_namespace: tuple[str, ...],
     cluster_domain: str,
     collector_image: str | None,
     allow_host: tuple[str, ...],
@@ -74,6 +78,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
             allow_http=allow_http,
             hf_endpoint=hf_endpoint,
         ),
+        exposure=Exposure(parent_gateway, controller_namespace),
         images=Images(
             operator=operator_image or Images().operator,
             registry=image_registry,

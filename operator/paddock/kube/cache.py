@@ -50,7 +50,17 @@ class Cache:
         self._indexed: dict[_Place, set[str]] = {}
         self._gone: dict[str, None] = {}
         self._unsynced = set(self._objects)
+        self._absent: set[str] = set()
         self._moment = 0
+
+    def has(self, kind: Kind) -> bool | None:
+        """Tell whether the cluster has a kind; None where nobody asked to keep it."""
+        return kind.kind not in self._absent if kind.kind in self._objects else None
+
+    def absent(self, kind: Kind) -> None:
+        """Take that the cluster has no such kind."""
+        self.replace_all(kind, ())
+        self._absent.add(kind.kind)
 
     @property
     def synced(self) -> bool:
@@ -140,6 +150,7 @@ class Cache:
             self._forget(kind, place, name)
             self._bury(entry.uid)
         self._unsynced.discard(kind.kind)
+        self._absent.discard(kind.kind)
         return [_loaded(entry.content) for _, _, entry in lost]
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:

@@ -24,7 +24,6 @@ from paddock.wire import Json, Manifest
 _SECONDS = 3.0
 _CLUSTER, _HEALTHY = "cluster.", ".membership_healthy"
 _WARMING = "cluster_manager.warming_clusters"
-_KINDS = kinds.POOL_CHILDREN
 
 
 async def observe_gateway(
@@ -47,6 +46,7 @@ async def observe_gateway(
         },
         callers=Callers(key_ring(cache.get(kinds.CONFIG_MAPS, namespace, names.KEYS))),
         children=Children(_children(namespace, cache)),
+        http_routes=cache.has(kinds.HTTP_ROUTES),
         pods=facts,
         nudges={fact.uid: _nudge(pod) for fact, pod in zip(facts, pods, strict=True)},
         events=await warnings.about(namespace, waiting),
@@ -56,7 +56,8 @@ async def observe_gateway(
 def _children(namespace: str, cache: Cache) -> Mapping[tuple[str, str], Manifest]:
     found = {
         (kind.kind, name): cache.get(kind, namespace, name)
-        for kind in _KINDS
+        for kind in (*kinds.GATEWAY_CHILDREN, *kinds.OPTIONAL)
+        if cache.has(kind)
         for name in (names.GATEWAY, names.GATEWAY_COLLECTOR)
     }
     return {key: manifest for key, manifest in found.items() if manifest is not None}

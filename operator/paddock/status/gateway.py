@@ -12,6 +12,7 @@ from paddock.plan.gateway.certificate import secret_of
 from paddock.plan.gateway.plan import GatewayPlan, ready_pods
 from paddock.status.certificate import tls_of
 from paddock.status.conditions import Verdict, false, true
+from paddock.status.exposure import not_exposed
 from paddock.status.pod_diagnosis import diagnose_pod
 from paddock.status.wording import shortened
 
@@ -29,11 +30,12 @@ def state_of_gateway(
     """Return the gateway's state; `before` tells which routes were in force already."""
     known = before.routes if before else frozenset()
     taken = plan.routes if plan.in_force else plan.routes & known
-    tls = tls_of(facts)
+    tls, closed = tls_of(facts), not_exposed(facts)
     bad = _trouble(facts, plan, refusals, tls)
     if bad is not None:
-        return GatewayState(False, *bad, taken, tls)  # noqa: FBT003 - the first field
-    return GatewayState(True, Reason.READY, _good(facts.namespace), taken, tls)  # noqa: FBT003 - same
+        return GatewayState(False, *bad, taken, tls, closed)  # noqa: FBT003 - the first field
+    good = _good(facts.namespace)
+    return GatewayState(True, Reason.READY, good, taken, tls, closed)  # noqa: FBT003 - same
 
 
 def _good(namespace: str) -> str:
@@ -71,9 +73,11 @@ def gateway_verdict(facts: PoolFacts) -> Verdict:
     kind, state = ConditionType.GATEWAY_READY, facts.gateway
     if state is None:
         return _said_before(facts.pool)
+    pool = facts.pool
+    if (closed := state.not_exposed.get(pool.metadata.uid)) is not None:
+        return false(kind, *closed)
     if not state.ready:
         return false(kind, state.reason, state.message)
-    pool = facts.pool
     secured = _secured(pool, state.tls)
     if secured is not None and secured.status != "True":
         return secured

@@ -21,6 +21,7 @@ STALLING = frozenset(
         Reason.QUOTA_EXCEEDED, Reason.POD_SECURITY, Reason.FORBIDDEN, Reason.ADMISSION_FAILED,
         Reason.DOES_NOT_FIT, Reason.NO_ANSWER, Reason.GATEWAY_CONFIG_REFUSED,
         Reason.GATEWAY_CONFLICT, Reason.CERTIFICATE_INVALID,
+        Reason.NOT_EXPOSED,
     }
 )  # fmt: skip
 """Reasons that waiting does not cure: somebody has to change something."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from paddock.local.problems import LocalError
 from support.accounts import DEADLINE, AccountOperator, Story
 from support.chart_site import Site
 from support.charts import CHARTS, helm, rendered, rights_of, setting
+from support.gateway_api import HTTP_ROUTES, http_routes_crd
+from support.plane import administrator
 from support.rights import rights_used, used_by
 from support.world import inference_pool, local_model
 
@@ -19,6 +22,8 @@ pytestmark = pytest.mark.contract
 SOURCE = "https://models.example.com/tiny.gguf"
 OTHER = "https://models.example.com/other.gguf"
 TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
+PARENT = "infra/public"
+HOST = "models.example.com"
 COLLECTORS = ("chat-collector", names.GATEWAY_COLLECTOR)
 
 
@@ -27,11 +32,21 @@ def story(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     """Install by the charts, and run the operator with what its ServiceAccount was given."""
     site.install("kinds", "paddock-crds")
     site.wait_for_kinds()
-    site.install("operator", "paddock", crds__enabled=False, clusterWide=request.param, replicas=0)
-    operator = AccountOperator(site, tmp_path, clusterwide=request.param)
+    wide = request.param
+    site.install(
+        "operator", "paddock", crds__enabled=False, clusterWide=wide, replicas=0,
+        exposure__gateway=parent(wide=wide),
+    )  # fmt: skip
+    options = ("--parent-gateway", PARENT) if wide else ()
+    operator = AccountOperator(site, tmp_path, clusterwide=wide, options=options)
     operator.start()
     yield Story(site, operator)
     operator.stop()
+
+
+def parent(*, wide: bool) -> str:
+    """Return the Gateway of HTTPRoutes: one operator has one, the other makes none."""
+    return PARENT if wide else ""
 
 
 def tell_everything(story: Story) -> None:
@@ -45,6 +60,7 @@ def tell_everything(story: Story) -> None:
     story.apply(inference_pool("chat", "LlamaCpp", "tiny", "second", replicas=2))
     story.operator.until("the pool has its budget", lambda: story.get("pdb", "chat"))
     nudge_the_gateway(story)
+    expose_the_gateway(story)
     story.until_drift_is_undone("deployment", "chat", {"spec": {"replicas": 5}})
     story.until_drift_is_undone("service", "chat", {"spec": {"selector": {"x": "y"}}})
     story.until_drift_is_undone("configmap", "chat", {"data": {"models.ini": "changed"}})
@@ -113,6 +129,62 @@ def nudge_the_gateway(story: Story) -> None:
     )
 
 
+def expose_the_gateway(story: Story) -> None:
+    """Ask for a way in by each kind; let it go again."""
+    if story.operator.clusterwide:
+        route_to_the_gateway(story)
+    expose(story, {"by": "Ingress", "host": HOST})
+    story.operator.until("an Ingress", lambda: _one(story, "ingress"))
+    expose(story, None)
+    story.operator.until("no Ingress", lambda: _one(story, "ingress") is None)
+
+
+def route_to_the_gateway(story: Story) -> None:
+    """Have an HTTPRoute where the cluster has no such kind, has it, and refuses the route."""
+    expose(story, {"by": "HTTPRoute", "host": HOST})
+    until_told(story, "The cluster has no HTTPRoutes")
+    story.site.kubectl("apply", "--server-side", "-f", str(http_routes_crd()))
+    administrator(story.site.plane).await_crds(f"crd/{HTTP_ROUTES}")
+    route = story.operator.until("a route", lambda: _one(story, HTTP_ROUTES))
+    assert route["spec"]["hostnames"] == [HOST]
+    assert route["spec"]["rules"][0]["timeouts"]["request"] == "3600s"
+    refuse(story, route)
+    until_told(story, "The Gateway public does not take the route: not from here.")
+    expose(story, None)
+    story.operator.until("no route", lambda: _one(story, HTTP_ROUTES) is None)
+
+
+def expose(story: Story, asked: dict[str, str] | None) -> None:
+    story.patch("inferencepool", "chat", {"spec": {"gateway": {"expose": asked}}})
+
+
+def refuse(story: Story, route: dict[str, Any]) -> None:
+    """Say what a Gateway's controller says of a route that it does not take."""
+    said = {
+        "type": "Accepted", "status": "False", "reason": "NotAllowedByListeners",
+        "message": "not from here", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    parent = {
+        "parentRef": route["spec"]["parentRefs"][0],
+        "controllerName": "example.com/controller",
+        "conditions": [said],
+    }
+    status = {"status": {"parents": [parent]}}
+    story.patch(HTTP_ROUTES, names.GATEWAY, status, "--subresource=status")
+
+
+def until_told(story: Story, words: str) -> None:
+    def told() -> bool:
+        conditions = (story.get("inferencepool", "chat") or {})["status"]["conditions"]
+        return any(words in each["message"] for each in conditions)
+
+    story.operator.until(words, told)
+
+
+def _one(story: Story, kind: str) -> dict[str, Any] | None:
+    return story.get(kind, names.GATEWAY)
+
+
 def _replicas(story: Story) -> int:
     return int((story.get("deployment", "chat") or {})["spec"]["replicas"])
 
@@ -125,7 +197,11 @@ def test_rights_used_are_the_rights_granted(story: Story) -> None:
     tell_everything(story)
     records = used_by(story.site.plane, story.operator.user)
     assert [record for record in records if record.code in (401, 403)] == []
-    values = {"crds.enabled": False, "clusterWide": story.operator.clusterwide}
+    values = {
+        "crds.enabled": False,
+        "clusterWide": story.operator.clusterwide,
+        "exposure.gateway": parent(wide=story.operator.clusterwide),
+    }
     used, granted = rights_used(records), rights_of(rendered("paddock", values))
     assert granted - used == set()
     assert used - granted == set()

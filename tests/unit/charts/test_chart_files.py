@@ -11,6 +11,7 @@ from paddock.cli.charts import BEGIN, committed_copies, described, stale_files
 from paddock.cli.operator import operator
 from paddock.facts import Kind
 from paddock.local.install import NAME, NAMESPACE, build_install
+from paddock.plan.gateway.plan import PRUNED as PRUNED_OF_GATEWAY
 from paddock.plan.pod import container_security_context, pod_security_context
 from paddock.plan.pool import PRUNED
 from support.chart_effects import EFFECTS
@@ -110,12 +111,13 @@ def right(kind: Kind, subresource: str = "") -> tuple[str, str]:
 
 def test_rights_are_those_of_the_kinds_we_know() -> None:
     """A new child kind needs a rule in charts/paddock/templates/_rules.tpl."""
+    deleted = {*PRUNED, *PRUNED_OF_GATEWAY, "Job"}
     expected = {right(kind): {"get", "list", "watch"} for kind in kinds.OWN}
     expected[right(kinds.LOCAL_MODELS)] |= {"patch"}  # our finalizer
     expected |= {right(kind, "status"): {"patch"} for kind in kinds.OWN}
     expected |= {
-        right(kind): MADE | ({"delete"} if kind.kind in {*PRUNED, "Job"} else set())
-        for kind in (*kinds.MODEL_CHILDREN, *kinds.POOL_CHILDREN)
+        right(kind): MADE | ({"delete"} if kind.kind in deleted else set())
+        for kind in (*kinds.MODEL_CHILDREN, *kinds.GATEWAY_CHILDREN)
     }
     expected |= {right(kinds.DEPLOYMENTS, "scale"): {"patch"}}
     expected |= {right(kinds.PODS): {"list", "watch", "patch"}}

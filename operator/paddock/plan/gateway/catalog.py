@@ -89,6 +89,11 @@ def limits_of(pool: InferencePool) -> Limits:
     return (gateway.limits if gateway is not None else None) or Limits()
 
 
+def age_of(pool: InferencePool) -> tuple[str, str]:
+    """Return what orders pools from the oldest: where they differ about the gateway, it decides."""
+    return pool.metadata.creation_timestamp or "", pool.metadata.name
+
+
 def gateway_replicas(pools: Iterable[InferencePool]) -> int:
     """Return how many Envoys the namespace has: as many as the pool that asks for most."""
     asked = (pool.spec.gateway.replicas for pool in pools if pool.spec.gateway is not None)

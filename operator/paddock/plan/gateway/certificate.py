@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
+from paddock.plan.gateway.catalog import age_of
 from paddock.plan.gateway.xds import address, from_file, http_filter, typed
 from paddock.wire import Json
 
@@ -41,17 +42,13 @@ end
 def certificate_pool(pools: Iterable[InferencePool]) -> InferencePool | None:
     """Return the pool whose Secret the namespace's gateway serves: the oldest that names one."""
     asking = [pool for pool in pools if secret_of(pool) is not None]
-    return min(asking, key=_age, default=None)
+    return min(asking, key=age_of, default=None)
 
 
 def secret_of(pool: InferencePool) -> str | None:
     """Return the Secret that a pool names for the gateway's certificate."""
     gateway = pool.spec.gateway
     return gateway.tls.secret_name if gateway is not None and gateway.tls is not None else None
-
-
-def _age(pool: InferencePool) -> tuple[str, str]:
-    return pool.metadata.creation_timestamp or "", pool.metadata.name
 
 
 def certificate_resource(folder: str) -> dict[str, Json]:

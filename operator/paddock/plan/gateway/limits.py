@@ -18,7 +18,7 @@ from paddock.wire import Json
 
 BODY_BYTES = 16 * 1024 * 1024
 RATE_FILTER = "requests-per-minute"
-_TOTAL_SECONDS, _IDLE_SECONDS = 3600, 600
+TOTAL_SECONDS, _IDLE_SECONDS = 3600, 600
 _OF_CALLER, _OF_ADDRESS = "model-by-caller", "model-by-address"
 _ADDRESS = "remote_address"
 """The name that Envoy itself gives to the caller's address."""
@@ -32,7 +32,7 @@ def longest_body(served: Served) -> int | None:
 
 def times(offers: Sequence[Offer]) -> dict[str, Json]:
     """Return how long a request to these pools may take, and how long it may be silent."""
-    total = least(_seconds(offer.limits.request_time) for offer in offers) or _TOTAL_SECONDS
+    total = least(_seconds(offer.limits.request_time) for offer in offers) or TOTAL_SECONDS
     idle = least(_seconds(offer.limits.idle_time) for offer in offers) or _IDLE_SECONDS
     return {"timeout": f"{total}s", "idle_timeout": f"{idle}s"}
 

@@ -56,7 +56,7 @@ def gateway_metadata(
 
 def build_gateway_service(metadata: dict[str, Json], *, secured: bool) -> Manifest:
     """Build the Service: the one address of the namespace's models."""
-    ports = [_port("http", 80, names.GATEWAY_PORT)]
+    ports = [_port("http", names.GATEWAY_SERVICE_PORT, names.GATEWAY_PORT)]
     if secured:
         ports.append(_port("https", 443, names.GATEWAY_TLS_PORT))
     return {
@@ -97,12 +97,18 @@ def build_gateway_disruption_budget(metadata: dict[str, Json]) -> Manifest:
 
 
 def build_gateway_network_policy(
-    metadata: dict[str, Json], operator_namespace: str, *, secured: bool
+    metadata: dict[str, Json],
+    operator_namespace: str,
+    controllers: Sequence[str] = (),
+    *,
+    secured: bool,
 ) -> Manifest:
-    """Build the NetworkPolicy: the namespace may ask, the operator may also see the status."""
-    operator: Json = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
-    }
+    """Build the NetworkPolicy: the namespace may ask, the operator may also see the status.
+
+    `controllers` are the namespaces of what brings requests from outside.
+    """
+    operator = _all_of(operator_namespace)
+    outside = [_all_of(namespace) for namespace in controllers]
     ports = (names.GATEWAY_PORT, *((names.GATEWAY_TLS_PORT,) if secured else ()))
     front: list[Json] = [{"port": port, "protocol": "TCP"} for port in ports]
     status: list[Json] = [{"port": names.GATEWAY_STATUS_PORT, "protocol": "TCP"}]
@@ -114,8 +120,12 @@ def build_gateway_network_policy(
             "podSelector": {"matchLabels": gateway_selector()},
             "policyTypes": ["Ingress"],
             "ingress": [
-                {"from": [{"podSelector": {}}, operator], "ports": front},
+                {"from": [{"podSelector": {}}, operator, *outside], "ports": front},
                 {"from": [operator], "ports": status},
             ],
         },
     }
+
+
+def _all_of(namespace: str) -> Json:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}

@@ -3,7 +3,7 @@
 A configuration that Envoy refuses is never written: the last good one stays, and serves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from paddock import kinds, names
@@ -25,6 +25,7 @@ from paddock.plan.gateway.certificate import certificate_pool, secret_of
 from paddock.plan.gateway.clusters import pool_cluster_name
 from paddock.plan.gateway.collector import build_gateway_collector
 from paddock.plan.gateway.deployment import build_gateway_deployment
+from paddock.plan.gateway.exposure import build_http_route, build_ingress, exposure_of
 from paddock.plan.gateway.objects import (
     build_gateway_config_map,
     build_gateway_disruption_budget,
@@ -36,11 +37,13 @@ from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from paddock.plan.gateway.staging import next_step
 from paddock.raw import text
 from paddock.settings import Settings
-from paddock.wire import Manifest
+from paddock.wire import Json, Manifest
 
-PRUNED = frozenset({"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget"})
-"""Kinds of which a gateway has one more while a pool asks for telemetry; the Collector's Service
-goes with the Deployment that owns it."""
+PRUNED = frozenset(
+    {"ConfigMap", "Deployment", "HTTPRoute", "Ingress", "NetworkPolicy", "PodDisruptionBudget"}
+)
+"""Kinds of which a gateway has one more while a pool asks for telemetry, or for a way in from
+outside; the Collector's Service goes with the Deployment that owns it."""
 _NUDGE_SECONDS = 5
 
 
@@ -86,8 +89,12 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     secured = secret is not None
     wanted: tuple[Manifest, ...] = (
         build_gateway_service(metadata, secured=secured),
-        build_gateway_network_policy(metadata, settings.operator_namespace, secured=secured),
+        build_gateway_network_policy(
+            metadata, settings.operator_namespace, _controllers(pools, settings), secured=secured
+        ),
         *((build_gateway_disruption_budget(metadata),) if replicas > 1 else ()),
+        *build_ingress(metadata, pools, secret),
+        *_http_route(facts, metadata, settings),
     )
     if facts.refusal is not None:
         kept = plan_changes(wanted, facts.children, prune={kinds.DISRUPTION_BUDGETS.kind})
@@ -129,6 +136,21 @@ def _outcome(settings: Settings, *, settled: bool, secured: bool) -> Outcome:
     if not settled:
         return Wait(settings.delays.gateway_poll)
     return Wait(settings.delays.certificate_poll) if secured else Done()
+
+
+def _controllers(pools: Sequence[InferencePool], settings: Settings) -> Sequence[str]:
+    """Return the namespaces from which requests come, where a pool asks for a way in."""
+    exposed = any(exposure_of(pool) is not None for pool in pools)
+    return settings.exposure.controller_namespaces if exposed else ()
+
+
+def _http_route(
+    facts: GatewayFacts, metadata: dict[str, Json], settings: Settings
+) -> tuple[Manifest, ...]:
+    parent = settings.exposure.gateway
+    if parent is None or not facts.http_routes:
+        return ()
+    return build_http_route(metadata, living_pools(facts), parent)
 
 
 def wanted_secret(facts: GatewayFacts) -> str | None:
