@@ -20,9 +20,11 @@ from support.ports import free_port
 COLLECTOR = f"{names.GATEWAY_COLLECTOR}.team"
 
 
-def measured(pool: InferencePool, endpoint: str = "http://receiver:4318") -> InferencePool:
+def measured(
+    pool: InferencePool, endpoint: str = "http://receiver:4318", *, sampling: int | None = None
+) -> InferencePool:
     """Return the pool, asking for telemetry."""
-    telemetry = Telemetry(collector="Managed", otlp=Otlp(endpoint=endpoint))
+    telemetry = Telemetry(collector="Managed", otlp=Otlp(endpoint=endpoint), sampling=sampling)
     return pool.model_copy(update={"spec": pool.spec.model_copy(update={"telemetry": telemetry})})
 
 

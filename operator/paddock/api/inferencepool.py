@@ -208,6 +208,15 @@ class Telemetry(Record):
         Field(description="Managed: the operator runs a Collector for this pool's engines."),
     ]
     otlp: Otlp
+    sampling: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=100,
+            description="Percent of requests of which the gateway begins a trace (default 10); the "
+            "greatest of the namespace's pools counts. Metrics and records are of all requests.",
+        ),
+    ] = None
 
 
 class InferencePoolSpec(Record):

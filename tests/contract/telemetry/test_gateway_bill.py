@@ -38,8 +38,10 @@ def test_bill_is_the_clients_own_sum_also_after_a_restart(tmp_path: Path) -> Non
             told += ask_many(running.url, 100, seed=2)
             signals.until("the second sums are added", lambda: billed(signals) == told)
             counted = signals.sums("paddock.gateway.requests", "paddock.caller")
+            signals.until("some are traced", lambda: len(signals.received.spans()) >= 10)
 
     assert counted.total() == 400
+    assert len(signals.received.spans()) <= 100, "a trace begins for ten of a hundred"
     assert {caller for (caller,) in counted} == set(KEYS)
     assert not [token for token in KEYS.values() if token in signals.received.text]
 

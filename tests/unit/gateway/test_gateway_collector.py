@@ -1,9 +1,11 @@
 """The gateway's own Collector: its objects whole, when it is there, and whom it tells what."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from paddock import names
@@ -110,6 +112,20 @@ def test_only_ports_of_receivers_may_be_talked_to() -> None:
     assert receivers == {
         "ports": [{"port": 443, "protocol": "TCP"}, {"port": 4318, "protocol": "TCP"}]
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "percent"), [([None], 10), ([0], 0), ([None, 0], 10), ([25, None], 25), ([100], 100)]
+)
+def test_trace_begins_as_often_as_the_pool_says_that_says_most(
+    asked: list[int | None], percent: int
+) -> None:
+    pools = [
+        measured(pool, sampling=each) for pool, each in zip((CPP, OLLAMA), asked, strict=False)
+    ]
+    front = render_gateway(gateway_facts(*pools), SETTINGS).listeners
+
+    assert f'"sampling_percentage": {{"numerator": {percent}}}' in json.dumps(front)
 
 
 def test_no_label_is_a_callers_header_or_query() -> None:

@@ -33,9 +33,12 @@ def listener(
     access: Access | None = None,
     port: int = names.GATEWAY_PORT,
     *,
-    measured: bool = False,
+    traced: int | None = None,
 ) -> dict[str, Json]:
-    """Return the listener; `routes` is either a source of the table or the table itself."""
+    """Return the listener; `routes` is either a source of the table or the table itself.
+
+    `traced` is the percent of requests of which a trace begins; without it nothing is measured.
+    """
     return typed(
         "config.listener.v3.Listener",
         name=LISTENER,
@@ -46,7 +49,7 @@ def listener(
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(routes, access, measured=measured),
+                        "typed_config": _connection_manager(routes, access, traced=traced),
                     }
                 ]
             }
@@ -54,8 +57,10 @@ def listener(
     )
 
 
-def _connection_manager(routes: Json, access: Access | None, *, measured: bool) -> Json:
-    told: dict[str, Json] = {"access_log": access_logs(), "tracing": tracing()} if measured else {}
+def _connection_manager(routes: Json, access: Access | None, *, traced: int | None) -> Json:
+    told: dict[str, Json] = {}
+    if traced is not None:
+        told = {"access_log": access_logs(), "tracing": tracing(traced)}
     return typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         **(routes if isinstance(routes, dict) else {}),

@@ -29,6 +29,7 @@ from paddock.plan.gateway.clusters import (
 )
 from paddock.plan.gateway.listener import listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
+from paddock.plan.gateway.signals import traced_percent
 from paddock.plan.gateway.tokens import access_to
 from paddock.plan.gateway.ways import ways_of_all
 from paddock.plan.gateway.xds import discovery, from_file, text
@@ -95,7 +96,8 @@ def render(
     )
     served = served_by(alive, models)
     known = callers or Callers()
-    measured = any(pool.spec.telemetry is not None for pool in alive)
+    traced = traced_percent(alive)
+    measured = traced is not None
     envoys = gateway_replicas(alive)
     table = route_table(served, known, envoys, measured=measured)
     access = access_to(served, namespace, known)
@@ -109,11 +111,11 @@ def render(
     }
     collector = f"{names.GATEWAY_COLLECTOR}.{namespace}.svc.{around.domain}." if measured else None
     secured = certificate_pool(alive) is not None
-    front = listener(source, access, place.port, measured=measured)
+    front = listener(source, access, place.port, traced=traced)
     dynamic = _listeners(front, place, secured=secured)
     start = bootstrap(namespace, place, collector, secured=secured)
     judged = bootstrap(namespace, place, collector)
-    inline = listener({"route_config": _bare(table)}, access, place.port, measured=measured)
+    inline = listener({"route_config": _bare(table)}, access, place.port, traced=traced)
     return Rendering(
         version=version_of(text(start), clusters, dynamic, table),
         bootstrap=text(start),

@@ -5,10 +5,12 @@ that answered, never a caller's words; a URL loses its query before anything is 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from paddock import names
+from paddock.api.inferencepool import InferencePool
 from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT
 from paddock.plan.gateway.usage import INPUT, OUTPUT, PER_TOKEN, STREAMED
 from paddock.plan.gateway.xds import METADATA, address, from_metadata, typed
@@ -17,6 +19,8 @@ from paddock.wire import Json
 CLUSTER = "telemetry"
 STATS = "paddock_requests"
 FLUSH_SECONDS = 5
+SAMPLING = 10
+"""Of how many in a hundred requests a trace begins here, where the pool does not say."""
 DROPPED = {
     "access_logs.open_telemetry_access_log.logs_dropped": "logs",
     "tracing.opentelemetry.spans_dropped": "spans",
@@ -173,14 +177,25 @@ def _string(key: str, value: str) -> Json:
     return {"key": key, "value": {"string_value": value}}
 
 
-def tracing() -> Json:
-    """Return how spans are made: one for each request, in the caller's trace if it names one."""
+def traced_percent(pools: Iterable[InferencePool]) -> int | None:
+    """Return of how many in a hundred requests a trace begins, or None where nobody asks.
+
+    Envoy decides before it knows the route: the greatest of what pools ask holds for all.
+    """
+    asked = [each.spec.telemetry for each in pools if each.spec.telemetry is not None]
+    percents = (SAMPLING if each.sampling is None else each.sampling for each in asked)
+    return max(percents, default=None)
+
+
+def tracing(percent: int) -> Json:
+    """Return how spans are made: one for each request that a caller traces, and for some others."""
     provider = typed(
         "config.trace.v3.OpenTelemetryConfig",
         grpc_service=_receiver(),
         service_name=names.GATEWAY,
         resource_detectors=[_place()],
         max_cache_size=_SPANS,
+        sampler=_as_callers_say_or(percent),
     )
     return {
         "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": provider},
@@ -188,6 +203,20 @@ def tracing() -> Json:
         "max_path_tag_length": 1,
         "custom_tags": list(_tags()),
     }
+
+
+def _as_callers_say_or(percent: int) -> Json:
+    """Return which requests have a span: where a caller's trace has one, and of others so many."""
+    ratio = _sampler("TraceIdRatioBased", sampling_percentage={"numerator": percent})
+    return _sampler("ParentBased", wrapped_sampler=ratio)
+
+
+def _sampler(kind: str, **fields: Json) -> Json:
+    """Return a sampler, whose name is its kind's in small letters."""
+    name = re.sub("(?<!^)([A-Z])", r"_\1", kind).lower()
+    package = "tracers.opentelemetry.samplers"
+    config = typed(f"extensions.{package}.v3.{kind}SamplerConfig", **fields)
+    return {"name": f"envoy.{package}.{name}", "typed_config": config}
 
 
 def _tags() -> Iterator[Json]:

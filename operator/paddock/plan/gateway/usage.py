@@ -18,10 +18,14 @@ HEAD_BYTES, TAIL_BYTES = 1024, 8192
 """The first bytes that are kept, and the fewest of the last; of these up to three times as many."""
 
 _SCRIPT = """\
-local function last(text, pattern)
-  local found = nil
-  for value in text:gmatch(pattern) do found = value end
-  return found
+local function last(text, key, value)
+  local pattern, found, at = "^%s*:%s*(" .. value .. ")", nil, 1
+  while true do
+    local _, ending = text:find(key, at, true)
+    if not ending then return found end
+    local _, told, said = text:find(pattern, ending + 1)
+    at, found = (told or ending) + 1, said or found
+  end
 end
 
 local function number(text, key)
@@ -29,18 +33,18 @@ local function number(text, key)
 end
 
 local function of_openai(text)
-  local usage = last(text, '"usage"%s*:%s*(%b{})')
+  local usage = last(text, '"usage"', "%b{}")
   local input = number(usage, "prompt_tokens") or number(usage, "input_tokens")
   return input, number(usage, "completion_tokens") or number(usage, "output_tokens")
 end
 
 local function of_ollama(text)
-  local input = tonumber(last(text, '"prompt_eval_count"%s*:%s*(%d+)'))
-  return input, tonumber(last(text, '"eval_count"%s*:%s*(%d+)'))
+  local input = tonumber(last(text, '"prompt_eval_count"', "%d+"))
+  return input, tonumber(last(text, '"eval_count"', "%d+"))
 end
 
 local function of_llama_cpp(text)
-  local timings = last(text, '"timings"%s*:%s*(%b{})')
+  local timings = last(text, '"timings"', "%b{}")
   local new, cached = number(timings, "prompt_n"), number(timings, "cache_n")
   return new and new + (cached or 0), number(timings, "predicted_n")
 end
