@@ -43,13 +43,15 @@ Bill = Counter[tuple[str, ...]]
 @contextmanager
 def front(
     folder: Path, collector: str, backend: str, place: Place | None = None,
-    pools: tuple[InferencePool, ...] = POOLS,
+    pools: tuple[InferencePool, ...] = POOLS, *, hurried: bool = True,
 ) -> Iterator[Gateway]:  # fmt: skip
+    """Run an Envoy before an engine; `hurried` has its sums brought away each second."""
     folder.mkdir()
     place = place or free_place(folder)
     rendering = render("team", pools, MODELS, Surroundings(place=place), CALLERS)
     backends = {f"{pool.metadata.name}.team": backend for pool in pools}
-    with gateway(often(rendering), place, folder, {**backends, COLLECTOR: collector}) as running:
+    given = often(rendering) if hurried else rendering
+    with gateway(given, place, folder, {**backends, COLLECTOR: collector}) as running:
         yield running
 
 
