@@ -31,10 +31,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a Collector has passed on, as OTLP's JSON; `otlp` is the base URL it takes it in."""
+    """What a Collector has passed on, as OTLP's JSON; `otlp` and `grpc` take it in."""
 
     bodies: list[str]
     otlp: str = ""
+    grpc: str = ""
 
     @property
     def text(self) -> str:
@@ -135,10 +136,12 @@ def to_sink(url: str) -> Any:
 @contextmanager
 def collecting(folder: Path) -> Iterator[Received]:
     """Run a Collector that passes on what it receives over OTLP."""
-    port = free_port()
+    port, grpc = free_port(), free_port()
+    protocols = {"http": {"endpoint": f"127.0.0.1:{port}"},
+                 "grpc": {"endpoint": f"127.0.0.1:{grpc}"}}  # fmt: skip
     with sink() as (url, bodies):
         config = {
-            "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
+            "receivers": {"otlp": {"protocols": protocols}},
             "exporters": to_sink(url),
             "service": {
                 "telemetry": {"metrics": {"level": "none"}},
@@ -149,7 +152,7 @@ def collecting(folder: Path) -> Iterator[Received]:
             },
         }
         with running(folder, yaml.safe_dump(config), f"http://127.0.0.1:{port}/"):
-            yield Received(bodies, f"http://127.0.0.1:{port}")
+            yield Received(bodies, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{grpc}")
 
 
 @contextmanager

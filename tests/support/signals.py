@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -21,10 +21,15 @@ COLLECTOR = f"{names.GATEWAY_COLLECTOR}.team"
 
 
 def measured(
-    pool: InferencePool, endpoint: str = "http://receiver:4318", *, sampling: int | None = None
+    pool: InferencePool,
+    endpoint: str = "http://receiver:4318",
+    *,
+    protocol: Literal["grpc"] | None = None,
+    sampling: int | None = None,
 ) -> InferencePool:
     """Return the pool, asking for telemetry."""
-    telemetry = Telemetry(collector="Managed", otlp=Otlp(endpoint=endpoint), sampling=sampling)
+    otlp = Otlp(endpoint=endpoint, protocol=protocol)
+    telemetry = Telemetry(collector="Managed", otlp=otlp, sampling=sampling)
     return pool.model_copy(update={"spec": pool.spec.model_copy(update={"telemetry": telemetry})})
 
 
@@ -44,6 +49,8 @@ class Signals:
     received: Received
     address: str
     log: Path
+    own_port: int
+    """Where its Collector tells of itself."""
 
     def sums(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
         """Return the newest sums of a counter over all Envoys' lives, by these labels."""
@@ -90,17 +97,20 @@ def collecting_requests(
     *,
     port: int | None = None,
     metrics_to: str | None = None,
+    as_named: bool = False,
 ) -> Iterator[Signals]:
     """Run the Collector that these pools' gateway has, before a receiver of all they name.
 
-    Metrics go to a Prometheus instead, where one is named.
+    Metrics go to a Prometheus instead, where one is named; `as_named` leaves the receivers to be
+    those that the pools name.
     """
     folder.mkdir()
     port, own = port or free_port(), free_port()
     with sink() as (url, bodies):
         config = yaml.safe_load(build_gateway_config(pools, port=port, own_port=own))
         config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = f"127.0.0.1:{port}"
-        for name, exporter in config["exporters"].items():
+        replaced = {} if as_named else config["exporters"]
+        for name, exporter in replaced.items():
             config["exporters"][name] = {**exporter, **to_sink(url)["otlphttp"]}
         if metrics_to is not None:
             config["exporters"]["prometheusremotewrite"] = {"endpoint": metrics_to}
@@ -108,4 +118,4 @@ def collecting_requests(
                 if name.startswith("metrics"):
                     pipeline["exporters"] = ["prometheusremotewrite"]
         with running(folder, yaml.safe_dump(config), f"http://127.0.0.1:{own}/metrics") as log:
-            yield Signals(Received(bodies), f"127.0.0.1:{port}", log)
+            yield Signals(Received(bodies), f"127.0.0.1:{port}", log, own)

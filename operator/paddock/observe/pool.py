@@ -49,7 +49,7 @@ async def observe_pool(
     manifests = {(str(child["kind"]), text(child, "metadata", "name") or ""): child
                  for child in children}  # fmt: skip
     pods = _pods(children, COMPONENT)
-    collectors = _collectors(pool, children, cache)
+    collectors = collectors_of(pool, children, cache)
     models = {model.metadata.name: model for model in _models(cache, pool)}
     deployment = manifests.get(("Deployment", names.pool_child_name(metadata.name)))
     strangers = _same_names(cache, pool)
@@ -88,7 +88,7 @@ def _pods(children: Iterable[Manifest], component: str) -> tuple[PodFact, ...]:
     )
 
 
-def _collectors(
+def collectors_of(
     pool: InferencePool, children: Iterable[Manifest], cache: Cache
 ) -> tuple[PodFact, ...]:
     """Return the pods that bring the pool's metrics: its own, or else the gateway's."""

@@ -4,6 +4,7 @@ Tokens are compared with what the clients themselves were told.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +13,28 @@ from typing import Any
 import httpx
 import pytest
 
-from paddock import names
+from paddock import kinds, names
 from paddock.api.inferencepool import EngineName
+from paddock.api.reasons import ConditionType, Reason
+from paddock.facts import Children, DeliveryFact, PoolFacts
+from paddock.kube.cache import Cache
+from paddock.observe.delivery import Deliveries
+from paddock.observe.pool import collectors_of
 from paddock.plan.engines.registry import PROFILES
+from paddock.plan.gateway.collector import build_gateway_collector
 from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
 from paddock.plan.telemetry.request_metrics import LABELS, REQUEST_METRICS
-from support.collector import attributes_of
+from paddock.raw import at
+from paddock.routes import index_of
+from paddock.settings import Settings
+from paddock.status.conditions import Verdict
+from paddock.status.telemetry import telemetry_verdicts
+from paddock.wire import Manifest
+from support.collector import DEADLINE, attributes_of
 from support.engine_servers import serving
 from support.envoys import Gateway, free_place, gateway
+from support.pools import NOW
 from support.signals import COLLECTOR, Signals, collecting_requests, measured, often
 from support.stores import alpha_and_beta, pool_of, renamed
 
@@ -207,3 +221,51 @@ def test_no_word_of_a_caller_is_in_what_was_told_or_logged(seen: Seen) -> None:
     assert CANARY not in seen.signals.received.text
     assert CANARY not in seen.gateway.log.read_text()
     assert CANARY not in seen.signals.log.read_text()
+
+
+async def test_ollama_pool_learns_from_the_gateways_collector_that_data_arrives(
+    seen: Seen,
+) -> None:
+    """Ollama has no metrics of its own: its pool has no Collector but the gateway's."""
+    pods, memory = collectors_of(OLLAMA, [], with_collector_pod()), Deliveries()
+
+    async def here(request: httpx.Request) -> None:
+        assert request.url.port == names.COLLECTOR_PORT
+        request.url = request.url.copy_with(port=seen.signals.own_port)
+
+    async with httpx.AsyncClient(event_hooks={"request": [here]}) as client:
+        found = await memory.of(client, pods, 0)
+        assert found == DeliveryFact(grew=False, quiet_seconds=0)
+        deadline = time.monotonic() + DEADLINE
+        while not (found and found.grew):
+            assert time.monotonic() < deadline, "never: the Collector delivers more"
+            found = await memory.of(client, pods, time.monotonic())
+    facts = PoolFacts(pool=OLLAMA, now=NOW, collectors=pods, delivery=found)
+
+    (verdict,) = telemetry_verdicts(facts, replicas=1)
+    assert verdict == Verdict(
+        ConditionType.TELEMETRY_READY, "True", Reason.DATA_ARRIVES,
+        "Metrics arrive at http://receiver:4318.",
+    )  # fmt: skip
+
+
+def with_collector_pod() -> Cache:
+    """Return what is known of a cluster: one pod of the Deployment that a gateway has."""
+    made = build_gateway_collector("team", [OLLAMA], Children(), Settings())
+    (deployment,) = [each for each in made if each["kind"] == "Deployment"]
+    template: Any = at(deployment, "spec", "template", "metadata")
+    cache = Cache([kinds.PODS], index_of)
+    pod: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "collector-1", "namespace": "team", "uid": "uid-c", "resourceVersion": "1",
+            "labels": template["labels"],
+        },
+        "status": {
+            "phase": "Running", "podIP": "127.0.0.1",
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }  # fmt: skip
+    cache.put(kinds.PODS, pod)
+    return cache
