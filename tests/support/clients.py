@@ -1,6 +1,7 @@
 """What people use: clients of OpenAI, Ollama and LangChain, each through one URL of a gateway.
 
-Lengths are asked for by `max_tokens`: Ollama 0.17.4 knows no `max_completion_tokens`.
+Lengths are asked for by `max_tokens`: Ollama 0.17.4 knows no `max_completion_tokens`. Nothing is
+left to chance: a model of random weights may end its answer at any word.
 """
 
 from collections.abc import Iterator
@@ -36,18 +37,20 @@ def check_clients(url: str, cpp: str, oll: str) -> None:
 
 def check_openai(client: openai.OpenAI, model: str) -> None:
     messages = [{"role": "user", "content": "hello"}]
-    answer = client.chat.completions.create(model=model, messages=messages, max_tokens=_TOKENS)
+    answer = client.chat.completions.create(
+        model=model, messages=messages, max_tokens=_TOKENS, temperature=0
+    )
     assert answer.choices[0].message.role == "assistant"
     assert answer.usage is not None
     assert answer.usage.completion_tokens == _TOKENS
     stream = client.chat.completions.create(
-        model=model, messages=messages, max_tokens=_TOKENS, stream=True
+        model=model, messages=messages, max_tokens=_TOKENS, temperature=0, stream=True
     )
     assert [part.choices[0].finish_reason for part in stream if part.choices][-1] == "length"
 
 
 def check_ollama(client: ollama.Client, model: str) -> None:
-    options = {"num_predict": _TOKENS}
+    options = {"num_predict": _TOKENS, "temperature": 0}
     assert client.show(model).details is not None
     answer = client.chat(model, [{"role": "user", "content": "hello"}], options=options)
     assert (answer.done, answer.eval_count) == (True, _TOKENS)
