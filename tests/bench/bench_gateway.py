@@ -9,7 +9,6 @@ tables: whole answers by size of the body and 200 streams, others' time under ab
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -42,6 +41,8 @@ TURNS, CALLERS_AT_ONCE = 5, 8
 STREAMS, TOKENS = 200, 250
 ROUTES = 20
 _TYPES = "type.googleapis.com/envoy"
+_OF_A_PROCESS = 2
+"""Linux' clock of all CPU that a process has used, to the nanosecond, unlike its /proc/PID/stat."""
 _MODELS = {"alpha": ALPHA, "beta": BETA}
 
 
@@ -58,8 +59,7 @@ class Way:
     def cpu_seconds(self) -> float:
         if self.process is None:
             return 0.0
-        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(~self.process << 3 | _OF_A_PROCESS)
 
 
 @dataclass(slots=True)
@@ -265,14 +265,17 @@ def under_abuse(running: Gateway, requests: int) -> None:
     request = post(PATH, body(1))
     shown(f"{'others under abuse':<30} p50 ms    p99 ms  p99 x before  answered   Envoy MiB")
     for kind in (*abuser.SLOWLY, *abuser.ALL_AT_ONCE):
-        before = ask(running.place.port, request, requests)
-        with abused(running.place.port, kind):
-            during = ask(running.place.port, request, requests)
-            memory = resident_mebibytes(running)
-        late = [quantile(each.seconds, 0.99) for each in (before, during)]
-        well = during.statuses.count(200)
+        before, during, well = [], [], 0
+        for _ in range(TURNS):
+            before += ask(running.place.port, request, requests // TURNS).seconds
+            with abused(running.place.port, kind):
+                heard = ask(running.place.port, request, requests // TURNS)
+                memory = resident_mebibytes(running)
+            during += heard.seconds
+            well += heard.statuses.count(200)
+        late = [quantile(each, 0.99) for each in (before, during)]
         shown(
-            f"  {kind:<24}{quantile(during.seconds, 0.5) * 1e3:9.3f} {late[1] * 1e3:9.3f}"
+            f"  {kind:<24}{quantile(during, 0.5) * 1e3:9.3f} {late[1] * 1e3:9.3f}"
             f" {late[1] / late[0]:13.2f} {well:9} {memory:11.0f}"
         )
 
@@ -339,7 +342,7 @@ def cost(
             *others,
         ]
         for kilobytes in KILOBYTES:
-            whole_answers(ways, kilobytes, max(100, requests // max(1, kilobytes // 20)))
+            whole_answers(ways, kilobytes, max(100, requests // max(1, kilobytes // 100)))
         streams(ways)
 
 
