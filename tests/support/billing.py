@@ -23,7 +23,9 @@ from support.gateways import ALPHA, BETA
 from support.signals import COLLECTOR, Signals, measured, often
 from support.stores import pool_of, renamed
 
-GUARD: Json = {"auth": {"apiKeys": "Accepted"}}
+GUARD: Json = {
+    "auth": {"apiKeys": "Accepted"}, "limits": {"tokensPerMinute": 1_000_000_000},
+}  # fmt: skip
 FIRST = measured(renamed(pool_of(EngineName.LLAMA_CPP, "alpha", gateway=GUARD), "first"))
 SECOND = measured(renamed(pool_of(EngineName.LLAMA_CPP, "beta", gateway=GUARD), "second"))
 POOLS = (FIRST, SECOND)

@@ -87,7 +87,9 @@ local function give_back(handle, bill)
 end
 
 local function charge_as_told(bill, text, lines)
-  local _, events = text:gsub(lines and "\\n" or "data:", "")
+  local events, word = 0, lines and "\\n" or "data:"
+  local at = text:find(word, 1, true)
+  while at do events, at = events + 1, text:find(word, at + 1, true) end
   bill.told = bill.told + events
   owe(bill.payer, events)
 end
