@@ -15,6 +15,7 @@ Step = str | int
 SAMPLES = (
     "a", "A", "1Gi", "5m", "30s", "a.example.com/b", f"sha256:{'a' * 64}",
     "https://models.example.com/tiny.gguf", "https://a.example.com", "a@b.example.com", "1", "/a",
+    "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
 )  # fmt: skip
 WEIRD_TEXTS = (
     "", " ", "x" * 400, "日本語", "\u202egnp.exe", "e\u0301", "\U0001f600", "\x00", "a\nb",

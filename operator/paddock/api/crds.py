@@ -103,8 +103,19 @@ POOL_RULES = (
     ),
     Rule(
         "gateway.auth",
-        "has(self.apiKeys) || has(self.serviceAccounts)",
-        "auth names what is accepted: apiKeys, serviceAccounts or both; without it, all are",
+        "has(self.apiKeys) || has(self.serviceAccounts) || has(self.issuers)",
+        "auth names what is accepted: apiKeys, serviceAccounts, issuers; without it, all are",
+    ),
+    Rule(
+        "gateway.auth.issuers",
+        "self.all(i, !i.jwksUri.matches('^https://([^/:]*[.])?(localhost|localdomain)(:|/|$)'))",
+        "jwksUri must name a host that is not the gateway itself",
+    ),
+    Rule(
+        "gateway.auth.issuers",
+        "self.all(i, !i.jwksUri.matches('^https://[^/:]*:') || int(i.jwksUri.split('/')[2]"
+        ".split(':')[1]) <= 65535)",
+        "the port of jwksUri must be at most 65535",
     ),
     Rule(
         "scaling",

@@ -4,11 +4,12 @@ Pure declarations. Fields whose machinery is not built yet are absent, not ignor
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from paddock.api.base import DnsSubdomain, Record, SomeTime
+from paddock.api.auth import Auth
+from paddock.api.base import Record, SomeTime
 from paddock.api.exposure import Expose, Tls
 
 
@@ -17,24 +18,6 @@ class Balancing(StrEnum):
 
     LEAST_REQUEST = "LeastRequest"
     PREFIX_AFFINITY = "PrefixAffinity"
-
-
-class Auth(Record):
-    """Who may use the pool's models, by any of these; without it, whoever reaches the gateway."""
-
-    api_keys: Annotated[
-        Literal["Accepted"] | None,
-        Field(description="Callers with a key of `paddock key create` for the model."),
-    ] = None
-    service_accounts: Annotated[
-        tuple[DnsSubdomain, ...] | None,
-        Field(
-            min_length=1,
-            max_length=64,
-            description="Callers with a token of one of these accounts of this namespace, made "
-            "for the audience paddock-gateway.NAMESPACE.",
-        ),
-    ] = None
 
 
 class Limits(Record):

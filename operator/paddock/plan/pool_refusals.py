@@ -5,6 +5,8 @@ Pure.
 
 from collections.abc import Iterator, Sequence
 
+from cryptography import x509
+
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool
 from paddock.plan.deployment import DEFAULT_GPU
 from paddock.plan.engines.overrides import refuse_overrides
@@ -20,6 +22,7 @@ def refuse_pool(
         *profile.refuse(pool, tuple(models)),
         *_names(pool),
         *_hardware(pool, profile),
+        *_authorities(pool),
         *_formats(profile, models),
         *_draft(profile, models),
     )
@@ -73,6 +76,24 @@ def _draft(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]
         artifact = each.draft.model.status.artifact
         if artifact is not None and artifact.format not in profile.formats:
             yield Refusal(path, f"{profile.name} does not serve {artifact.format} files.")
+
+
+def _authorities(pool: InferencePool) -> Iterator[Refusal]:
+    """Refuse what Envoy would not load, before it keeps other pools' changes from being served."""
+    auth = pool.spec.gateway.auth if pool.spec.gateway is not None else None
+    issuers = (auth.issuers if auth is not None else None) or ()
+    for index, issuer in enumerate(issuers):
+        authority = issuer.certificate_authority
+        if authority is not None and not _is_readable(authority):
+            path = f"spec.gateway.auth.issuers[{index}].certificateAuthority"
+            yield Refusal(path, "Its certificates cannot be read; give them as PEM.")
+
+
+def _is_readable(authority: str) -> bool:
+    try:
+        return bool(x509.load_pem_x509_certificates(authority.encode()))
+    except ValueError:
+        return False
 
 
 def _formats(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:

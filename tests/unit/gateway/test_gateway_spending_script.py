@@ -18,7 +18,7 @@ from paddock.plan.gateway.xds import METADATA
 MOST = 600
 _HANDLES = """
 function(context, address, token, length, headers, chunks)
-  local told, sent = {JWT = token, NAMESPACE = {model = "alpha"}}, {}
+  local told, sent = {JWT = token, NAMESPACE = {model = "alpha", caller = token.hash}}, {}
   local metadata = {get = function(_, name) return told[name] end,
                     set = function(_, name, key, value) told[name][key] = value end}
   local stream = {dynamicMetadata = function() return metadata end,
@@ -166,9 +166,9 @@ def test_callers_are_told_apart_by_token_where_one_is_needed_and_by_address_else
     assert thread.price(address="[fd00::1]:99") == 1
 
     thread.context["by_token"] = True
-    key, account = {"key": {"jti": "k1"}}, {"account": {"sub": "k1"}}
+    key, other = {"key": {"jti": "k1"}}, {"hash": "k1"}
     assert thread.request(token=key, answer=used)[PAYER] == "alpha key k1"
-    assert thread.request(token=account, answer=())[PAYER] == "alpha account k1"
+    assert thread.request(token=other, answer=())[PAYER] == "alpha caller k1"
     assert thread.price(token=key) == 100
     assert thread.price(token={"key": {"jti": "k2"}}) == 1
 

@@ -7,7 +7,8 @@ counts once its weights have been pulled.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from paddock.api.gateway import Auth, Limits
+from paddock.api.auth import Auth
+from paddock.api.gateway import Limits
 from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.api.localmodel import LocalModel
 from paddock.plan.engines.profile import PooledModel, Profile, gpus_of

@@ -12,7 +12,8 @@ from paddock.api.inferencepool import InferencePool, Serving
 from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway.buckets import MINUTE, bucket, filled, limit, of_request, of_route, share
 from paddock.plan.gateway.catalog import Offer, Served, limits_of
-from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT, path_of
+from paddock.plan.gateway.guards import ID, JWT_FILTER, KEY, path_of
+from paddock.plan.gateway.identity import CALLER
 from paddock.plan.gateway.xds import METADATA
 from paddock.wire import Json
 
@@ -80,11 +81,11 @@ def buckets(served: Sequence[Served], replicas: int) -> dict[str, Json]:
         )
         for each in served
         if (most := requests_per_minute(each)) is not None
-        for kind in ((KEY, ACCOUNT) if each.is_guarded else (_ADDRESS,))
+        for kind in ((KEY, CALLER) if each.is_guarded else (_ADDRESS,))
     ]
     taken: list[Json] = [
-        {"actions": [of_route(_OF_CALLER), _of_token(KEY, ID)]},
-        {"actions": [of_route(_OF_CALLER), _of_token(ACCOUNT, SUBJECT)]},
+        {"actions": [of_route(_OF_CALLER), of_request(KEY, JWT_FILTER, path_of(KEY, ID))]},
+        {"actions": [of_route(_OF_CALLER), of_request(CALLER, METADATA, [{"key": CALLER}])]},
         {"actions": [of_route(_OF_ADDRESS), {"remote_address": {}}]},
     ]
     again = {_AGAIN: f"%METADATA(ROUTE:{METADATA}:{_AGAIN})%"}
@@ -93,10 +94,6 @@ def buckets(served: Sequence[Served], replicas: int) -> dict[str, Json]:
 
 def _counted_by(served: Served) -> str:
     return _OF_CALLER if served.is_guarded else _OF_ADDRESS
-
-
-def _of_token(place: str, claim: str) -> Json:
-    return of_request(place, JWT_FILTER, path_of(place, claim))
 
 
 def _seconds(duration: str | None) -> int | None:

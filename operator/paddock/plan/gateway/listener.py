@@ -97,6 +97,7 @@ def _filters(access: Access | None) -> Sequence[Json]:
         _without_our_headers(),
         http_filter("whole-body", "buffer.v3.Buffer", max_request_bytes=BODY_BYTES),
         read_model(),
+        *(access.identity if access is not None else ()),
         conversation_filter(),
         count_requests(),
         read_usage(),

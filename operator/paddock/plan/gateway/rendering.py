@@ -27,6 +27,7 @@ from paddock.plan.gateway.clusters import (
     aggregate_cluster,
     pool_cluster,
 )
+from paddock.plan.gateway.issuers import issuer_cluster, named_by
 from paddock.plan.gateway.listener import listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
 from paddock.plan.gateway.signals import traced_percent
@@ -101,8 +102,11 @@ def render(
     envoys = gateway_replicas(alive)
     table = route_table(served, known, envoys, measured=measured)
     access = access_to(served, namespace, known)
-    of_pools = (pool_cluster(pool, around.domain, envoys) for pool in alive)
-    clusters = [*of_pools, *_joined(served, around)]
+    clusters = [
+        *(pool_cluster(pool, around.domain, envoys) for pool in alive),
+        *_joined(served, around),
+        *map(issuer_cluster, named_by(served)),
+    ]
     source: Json = {
         "rds": {
             "route_config_name": ROUTE_TABLE,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from paddock.plan.gateway.spending import PRICE
-from paddock.plan.gateway.xds import METADATA, from_metadata
+from paddock.plan.gateway.xds import METADATA, from_metadata, typed
 from paddock.wire import Json
 
 _OWN = "%LOCAL_REPLY_BODY%"
@@ -33,6 +33,19 @@ _SPENT = Reply(
     "rate_limit_exceeded",
     "More tokens than are allowed in a minute; try again later.",
 )
+_WITHOUT_TOKEN = Reply(
+    401, "authentication_error", "invalid_api_key", "A valid API key or token is needed."
+)
+"""Also for a token that is meant for somebody else, of which Envoy says 403."""
+_OF_TOKENS: Json = {
+    "extension_filter": {
+        "name": "of-tokens",
+        "typed_config": typed(
+            "extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            expression="response.code_details.startsWith('jwt_authn_access_denied')",
+        ),
+    }
+}
 _UNAVAILABLE = 503
 _RETRY_AFTER: Json = {
     "header": {"key": "retry-after", "value": "2"},
@@ -40,7 +53,7 @@ _RETRY_AFTER: Json = {
 }
 REPLIES = (
     Reply(400, "invalid_request_error", "invalid_request"),
-    Reply(401, "authentication_error", "invalid_api_key", "A valid API key or token is needed."),
+    _WITHOUT_TOKEN,
     Reply(403, "permission_error", "not_allowed", "This is not allowed here."),
     Reply(404, "invalid_request_error", "model_not_found"),
     Reply(408, "timeout_error", "request_timeout", "The request took too long to arrive."),
@@ -60,7 +73,7 @@ def local_replies() -> Json:
     spent: Json = {"and_filter": {"filters": [_has_status(_SPENT.status), priced]}}
     special = [
         _mapper(reply, when, ollama=ollama)
-        for reply, when in ((_OVERFLOW, overflow), (_SPENT, spent))
+        for reply, when in ((_OVERFLOW, overflow), (_SPENT, spent), (_WITHOUT_TOKEN, _OF_TOKENS))
         for ollama in (True, False)
     ]
     others = [
@@ -92,6 +105,7 @@ def _mapper(reply: Reply, when: Json, *, ollama: bool) -> Json:
     shape: Mapping[str, Json] = {"error": reply.message if ollama else error}
     return {
         "filter": {"and_filter": {"filters": [when, under]}} if ollama else when,
+        "status_code": reply.status,
         "body_format_override": {"json_format": shape, "content_type": "application/json"},
         **({"headers_to_add": [_RETRY_AFTER]} if reply.status == _UNAVAILABLE else {}),
     }

@@ -5,7 +5,7 @@ model with a route its engine lacks gets a sentence that names where to go.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from paddock import names
@@ -23,12 +23,16 @@ from paddock.plan.gateway.guards import (
     ways_to,
     with_account,
     with_key,
+    with_token_of,
 )
+from paddock.plan.gateway.identity import CALLER_FILTER
+from paddock.plan.gateway.issuers import named_by
 from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
 from paddock.plan.gateway.reading import MISSING, MODEL, UNREADABLE
 from paddock.plan.gateway.signals import about
 from paddock.plan.gateway.spending import charged, purses, spending_of
 from paddock.plan.gateway.usage import usage_of_route
+from paddock.plan.gateway.visible import list_for
 from paddock.plan.gateway.ways import ways_of
 from paddock.plan.gateway.xds import METADATA, typed
 from paddock.settings import VERSION
@@ -39,7 +43,15 @@ INFERENCE_PATHS = tuple(sorted({path for each in PROFILES.values() for path in e
 SHOW_PATH = "/api/show"
 MODELS_PATH = "/v1/models"
 READY_PATH = "/healthz"
-_LISTS = (MODELS_PATH, "/api/tags", "/api/ps", "/api/version", "/")
+_LISTS_OF_MODELS: Mapping[str, Callable[[Sequence[Served]], str]] = {
+    MODELS_PATH: listing.openai_list,
+    "/api/tags": listing.ollama_list,
+    "/api/ps": listing.ollama_running,
+}
+_FIXED = {
+    "/api/version": listing.ollama_version(VERSION), "/": '{"service":"paddock-gateway"}',
+}  # fmt: skip
+_LISTS = (*_LISTS_OF_MODELS, *_FIXED)
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
 _TOO_LARGE = 413
 _LONGEST_BODY = 4_000_000
@@ -108,7 +120,8 @@ def _routes(served: Sequence[Served], front: Front) -> Iterator[Json]:
             yield from _model_routes(each, guards, front)
     yield from _refusals(for_every_model(callers.keys) if is_guarded(served) else [])
     if is_guarded(served):
-        for known in (with_key(callers.keys), with_account()):
+        known_by_issuer = map(with_token_of, named_by(served))
+        for known in (with_key(callers.keys), with_account(), *known_by_issuer):
             yield _answer(_when({"prefix": "/"}, known), _FORBIDDEN, "")
         yield _answer({"prefix": "/"}, _UNAUTHORIZED, "")
     yield _answer({"prefix": "/"}, _FORBIDDEN, "")
@@ -123,6 +136,7 @@ def _lists(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
         for account in sorted({name for each in served for name in each.accounts}):
             seen = [each for each in served if not each.is_guarded or account in each.accounts]
             yield from _listed(seen, [one_of_accounts(served[0].namespace, [account])])
+        yield from _lists_of_tokens(served)
     seen = [each for each in served if not each.is_guarded]
     if seen or not is_guarded(served):
         yield from _listed(seen, [])
@@ -135,14 +149,21 @@ def _scoped_lists(served: Sequence[Served], callers: Callers) -> Iterator[Json]:
         yield from _listed(seen, [*with_key(callers.keys), one_of_keys(scope.ids)])
 
 
+def _lists_of_tokens(served: Sequence[Served]) -> Iterator[Json]:
+    """Yield the lists for tokens that say themselves what they are for."""
+    for trust in named_by(served):
+        known = with_token_of(trust)
+        for path, listed in _LISTS_OF_MODELS.items():
+            script: Json = {CALLER_FILTER: list_for(trust, served, listed)}
+            unless = _answer(_when({"path": path}, known), _FORBIDDEN, "")
+            yield {**unless, "typed_per_filter_config": script}
+        for path, body in _FIXED.items():
+            yield _answer(_when({"path": path}, known), _OK, body)
+
+
 def _listed(served: Sequence[Served], guards: Sequence[Json]) -> Iterator[Json]:
-    for path, body in (
-        (MODELS_PATH, listing.openai_list(served)),
-        ("/api/tags", listing.ollama_list(served)),
-        ("/api/ps", listing.ollama_running(served)),
-        ("/api/version", listing.ollama_version(VERSION)),
-        ("/", '{"service":"paddock-gateway"}'),
-    ):
+    lists = {path: listed(served) for path, listed in _LISTS_OF_MODELS.items()}
+    for path, body in {**lists, **_FIXED}.items():
         yield _answer(_when({"path": path}, guards), _OK, body)
 
 
@@ -239,7 +260,7 @@ def _refusals(guards: Sequence[Json]) -> Iterator[Json]:
         yield _answer(_when({"path": path}, guards), _NOT_FOUND, unknown)
 
 
-def _answer(match: Json, status: int, body: str) -> Json:
+def _answer(match: Json, status: int, body: str) -> dict[str, Json]:
     """Answer without an engine; an error's body is one sentence, wrapped by the listener."""
     answer: dict[str, Json] = {
         "match": match,

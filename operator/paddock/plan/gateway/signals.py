@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
-from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT
+from paddock.plan.gateway.guards import ID, JWT_FILTER, KEY
+from paddock.plan.gateway.identity import CALLER as HASHED
 from paddock.plan.gateway.usage import INPUT, OUTPUT, PER_TOKEN, STREAMED
 from paddock.plan.gateway.xds import METADATA, address, from_metadata, typed
 from paddock.wire import Json
@@ -54,8 +55,8 @@ LABELS: Mapping[str, str] = {
     "paddock.response.flags": "%RESPONSE_FLAGS_LONG%",
 }
 CALLER = "paddock.caller"
-_WHO = _first_of(f"DYNAMIC:{JWT_FILTER}:{KEY}:{ID}", f"DYNAMIC:{JWT_FILTER}:{ACCOUNT}:{SUBJECT}")
-"""The id of a caller's key, or the name of its account; only of tokens that were verified."""
+_WHO = _first_of(f"DYNAMIC:{JWT_FILTER}:{KEY}:{ID}", f"DYNAMIC:{METADATA}:{HASHED}")
+"""The id of a caller's key, or the hash of another identity; only of tokens that were verified."""
 FIRST_BYTE = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%"
 
 

@@ -18,7 +18,8 @@ from paddock.plan.gateway.buckets import (
     share,
 )
 from paddock.plan.gateway.catalog import Served
-from paddock.plan.gateway.guards import ACCOUNT, ID, JWT_FILTER, KEY, SUBJECT
+from paddock.plan.gateway.guards import ID, JWT_FILTER, KEY
+from paddock.plan.gateway.identity import CALLER
 from paddock.plan.gateway.limits import least
 from paddock.plan.gateway.xds import METADATA
 from paddock.wire import Json
@@ -49,7 +50,8 @@ local function caller_of(handle, by_token)
   end
   local token = handle:streamInfo():dynamicMetadata():get("{JWT_FILTER}") or {{}}
   if token.{KEY} then return "{KEY} " .. tostring(token.{KEY}.{ID}) end
-  return "{ACCOUNT} " .. tostring((token.{ACCOUNT} or {{}}).{SUBJECT})
+  local known = handle:streamInfo():dynamicMetadata():get("{METADATA}") or {{}}
+  return "{CALLER} " .. tostring(known.{CALLER})
 end
 
 local function bill_of(handle)

@@ -1,4 +1,4 @@
-"""Which callers' tokens Envoy verifies: API keys, and those of service accounts. Pure.
+"""Which tokens Envoy verifies: API keys, those of service accounts and of OIDC issuers. Pure.
 
 What it finds in a token is metadata of the request; each kind has a place of its own, so that no
 claim of one is taken for a claim of another. The configuration holds public keys only.
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from paddock.callers import Callers
 from paddock.plan.gateway.catalog import Served
 from paddock.plan.gateway.guards import ACCOUNT, JWT_FILTER, KEY
+from paddock.plan.gateway.identity import caller_filters
+from paddock.plan.gateway.issuers import named_by, remote_provider
 from paddock.plan.gateway.key_ring import AUDIENCE, issuer
 from paddock.plan.gateway.xds import http_filter
 from paddock.wire import Json
@@ -26,6 +28,8 @@ class Access:
     providers: dict[str, Json]
     always: bool
     """Whether nothing at all is served without a token."""
+    identity: list[Json]
+    """The filters that make of a token what may be known of its owner."""
 
 
 def access_to(served: Sequence[Served], namespace: str, callers: Callers) -> Access | None:
@@ -34,12 +38,15 @@ def access_to(served: Sequence[Served], namespace: str, callers: Callers) -> Acc
         return None
     providers: dict[str, Json] = {}
     if callers.keys is not None and any(each.takes_keys for each in served):
-        providers[KEY] = _provider(KEY, issuer(namespace), AUDIENCE, callers.keys.jwks)
+        providers[KEY] = _local(KEY, issuer(namespace), AUDIENCE, callers.keys.jwks)
     if callers.cluster is not None and any(each.accounts for each in served):
         signer = callers.cluster
         audience = account_audience(namespace)
-        providers[ACCOUNT] = _provider(ACCOUNT, signer.issuer, audience, signer.jwks)
-    return Access(providers, all(each.is_guarded for each in served))
+        providers[ACCOUNT] = _local(ACCOUNT, signer.issuer, audience, signer.jwks)
+    for trust, said in named_by(served).items():
+        providers[trust.place] = _provider(trust.place, remote_provider(trust, said))
+    always = all(each.is_guarded for each in served)
+    return Access(providers, always, caller_filters(served))
 
 
 def account_audience(namespace: str) -> str:
@@ -67,13 +74,18 @@ def verified_tokens(access: Access, ready_path: str) -> list[Json]:
     ]
 
 
-def _provider(place: str, who: str, audience: str, jwks: str) -> Json:
+def _local(place: str, who: str, audience: str, jwks: str) -> Json:
+    own: dict[str, Json] = {
+        "issuer": who, "audiences": [audience], "local_jwks": {"inline_string": jwks},
+        "jwt_cache_config": {"jwt_cache_size": _REMEMBERED},
+    }  # fmt: skip
+    return _provider(place, own)
+
+
+def _provider(place: str, own: dict[str, Json]) -> Json:
     return {
-        "issuer": who,
-        "audiences": [audience],
-        "local_jwks": {"inline_string": jwks},
+        **own,
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "payload_in_metadata": place,
         "clock_skew_seconds": _CLOCK_SKEW_SECONDS,
-        "jwt_cache_config": {"jwt_cache_size": _REMEMBERED},
     }
