@@ -1,6 +1,7 @@
 """Releases of the charts on a real apiserver: in, changed, back and out, in every order."""
 
 import json
+import os
 import shutil
 from itertools import permutations
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 from paddock.local.problems import LocalError
 from support.chart_site import Site
-from support.charts import CHARTS, documents, rendered
+from support.charts import CHARTS, documents, rendered, setting
 
 pytestmark = pytest.mark.contract
 MODEL = {
@@ -180,6 +181,28 @@ def test_apiserver_takes_every_rendered_object(site: Site, values: dict[str, Any
     )  # fmt: skip
     assert len(said.splitlines()) == len(manifests)
     assert all("serverside-applied" in line for line in said.splitlines())
+
+
+def test_helm_takes_over_what_kubectl_applied_and_makes_nothing_anew(
+    site: Site, tmp_path: Path
+) -> None:
+    site.install("kinds", "paddock-crds")
+    plain = os.path.relpath(CHARTS.parent / "manifests" / "install" / "namespaced", tmp_path)
+    overlay = {"resources": [plain], "namespace": site.namespace}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    site.kubectl("apply", "--server-side", "-k", str(tmp_path))
+    uid, made = make_model(site), deployment(site)["metadata"]["uid"]
+    before = operator_objects(site)
+    assert before > OPERATOR
+    values = setting({"crds.enabled": False, "clusterWide": False, "writesPerSecond": 7})
+    take = ("--take-ownership", "--force-conflicts")
+    site.helm("upgrade", "--install", "own", str(CHARTS / "paddock"), *take, *values)
+    taken = deployment(site)
+    assert (operator_objects(site), taken["metadata"]["uid"]) == (before, made)
+    (container,) = taken["spec"]["template"]["spec"]["containers"]
+    assert [word for word in container["args"] if "writes" in word] == ["--writes-per-second=7"]
+    site.helm("uninstall", "own")
+    assert (operator_objects(site), uid_of(site)) == (set(), uid)
 
 
 def test_plain_manifests_are_applied_and_removed_without_the_kinds(site: Site) -> None:

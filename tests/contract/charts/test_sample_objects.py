@@ -1,10 +1,13 @@
-"""Samples against a real apiserver: taken as they are, and applying them again changes nothing."""
+"""Samples at a real apiserver: taken and accepted as they are, applied again without a change."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from paddock import names
+from support.accounts import AccountOperator
 from support.chart_site import Site
 from support.charts import ROOT
 
@@ -57,3 +60,45 @@ def versions(site: Site) -> dict[str, tuple[int, str]]:
         )
         for each in found
     }
+
+
+def test_operator_accepts_every_sample_as_it_is(site: Site, tmp_path: Path) -> None:
+    site.install("kinds", "paddock-crds")
+    site.wait_for_kinds()
+    site.install("operator", "paddock", crds__enabled=False, replicas=0)
+    operator = AccountOperator(site, tmp_path, clusterwide=True)
+    operator.start()
+    spaces = {file.stem: f"{site.namespace}-{file.stem}" for file in FOLDER.glob("*.yaml")}
+    try:
+        made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
+                for space in spaces.values()]  # fmt: skip
+        site.kubectl(
+            "create",
+            "-f",
+            "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
+        )
+        for stem, space in spaces.items():
+            site.kubectl("-n", space, "apply", "-f", str(FOLDER / f"{stem}.yaml"))
+        for stem, space in spaces.items():
+            operator.until(f"{stem} is accepted", lambda space=space: is_accepted(site, space))
+    finally:
+        operator.stop()
+        site.kubectl("delete", "namespace", "--wait=false", *spaces.values())
+
+
+def is_accepted(site: Site, space: str) -> bool:
+    """Tell whether every pool of a namespace is accepted, and every model has its pull."""
+    text = site.kubectl("-n", space, "get", f"{KINDS},jobs", "-o", "json")
+    found: list[dict[str, Any]] = json.loads(text)["items"]
+    pools = [each for each in found if each["kind"] == names.INFERENCE_POOL]
+    models = [each for each in found if each["kind"] == names.LOCAL_MODEL]
+    pulls = [each for each in found if each["kind"] == "Job"]
+    accepted = {"type": "Accepted", "status": "True"}.items()
+    return len(models) == len(pulls) and all(
+        any(
+            accepted <= condition.items()
+            for condition in each.get("status", {}).get("conditions", [])
+        )
+        for each in pools
+    )
