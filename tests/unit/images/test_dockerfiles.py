@@ -21,6 +21,7 @@ def test_dockerfile_is_non_root_pinned_and_without_a_shell(file: Path) -> None:
     for line in lines:
         word = line.split()[0]
         assert word != "ADD"
+        assert "x86_64" not in line
         if word in ("RUN", "ENTRYPOINT", "CMD"):
             assert line.split(None, 1)[1].startswith("["), line
         if word == "ARG":
