@@ -96,12 +96,21 @@ def test_route_goes_to_the_administrators_gateway() -> None:
     (route,) = made(facts_of(CPP, ROUTE), "HTTPRoute")
 
     assert at(route, "spec") == {
-        "parentRefs": [{"name": "public", "namespace": "infra"}],
+        "parentRefs": [
+            {
+                "group": "gateway.networking.k8s.io",
+                "kind": "Gateway",
+                "name": "public",
+                "namespace": "infra",
+            }
+        ],
         "hostnames": [HOST],
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                "backendRefs": [{"name": names.GATEWAY, "port": 80}],
+                "backendRefs": [
+                    {"group": "", "kind": "Service", "name": names.GATEWAY, "port": 80, "weight": 1}
+                ],
                 "timeouts": {"request": "3600s", "backendRequest": "3600s"},
             }
         ],

@@ -64,7 +64,10 @@ def build_ingress(
 def build_http_route(
     metadata: dict[str, Json], pools: Sequence[InferencePool], parent: str
 ) -> tuple[Manifest, ...]:
-    """Build the HTTPRoute, where a pool asks for one; `parent` is a Gateway's NAMESPACE/NAME."""
+    """Build the HTTPRoute, where a pool asks for one; `parent` is a Gateway's NAMESPACE/NAME.
+
+    What the server would fill in is written, so that it is not taken for drift.
+    """
     named = hosts(pools, Way.HTTP_ROUTE)
     if not named:
         return ()
@@ -72,7 +75,15 @@ def build_http_route(
     time = f"{_longest(pools)}s"
     rule: Json = {
         "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-        "backendRefs": [{"name": names.GATEWAY, "port": names.GATEWAY_SERVICE_PORT}],
+        "backendRefs": [
+            {
+                "group": "",
+                "kind": kinds.SERVICES.kind,
+                "name": names.GATEWAY,
+                "port": names.GATEWAY_SERVICE_PORT,
+                "weight": 1,
+            }
+        ],
         "timeouts": {"request": time, "backendRequest": time},
     }
     return (
@@ -81,7 +92,14 @@ def build_http_route(
             "kind": kinds.HTTP_ROUTES.kind,
             "metadata": metadata,
             "spec": {
-                "parentRefs": [{"name": name, "namespace": namespace}],
+                "parentRefs": [
+                    {
+                        "group": kinds.HTTP_ROUTES.group,
+                        "kind": "Gateway",
+                        "name": name,
+                        "namespace": namespace,
+                    }
+                ],
                 "hostnames": list(named),
                 "rules": [rule],
             },
