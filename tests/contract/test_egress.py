@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from paddock.local.host_tools import node_path
 from support import egress_trial
 
 pytestmark = pytest.mark.contract
 
 
 def trial(folder: Path, host: str) -> list[dict[str, str]]:
+    node_path()  # unpacks the tools where they are not yet cached: the trial has no network
     program = [sys.executable, str(egress_trial.__file__), str(folder), host]
     done = subprocess.run(
         ["unshare", "--net", *program], capture_output=True, text=True, check=True
