@@ -17,6 +17,8 @@ from paddock.status.wording import shortened
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SECRET = re.compile(r'secret "([^"]+)" not found')
 _TEMPLATE = re.compile(r'resource claim template "([^"]+)"')
+_NODE_NOT_YET_ALLOWED = 'forbidden: User "system:node:'
+"""The apiserver learns a moment late that a pod was bound to the node; the kubelet tries again."""
 _DEVICE = re.compile(r"UnexpectedAdmissionError|^OutOf[a-z0-9.-]+/")
 
 
@@ -74,7 +76,8 @@ def _warned(name: str, event: EventFact) -> Diagnosis | None:
             cause=f"The template {template[1]} makes no device claim for the pod.",
             fix="Create it in this namespace, or correct hardware.deviceClaim.",
         )
-    return _mount(name, event.message) if event.reason in _MOUNT_EVENTS else None
+    late = _NODE_NOT_YET_ALLOWED in event.message
+    return _mount(name, event.message) if event.reason in _MOUNT_EVENTS and not late else None
 
 
 def _mount(name: str, message: str) -> Diagnosis:
