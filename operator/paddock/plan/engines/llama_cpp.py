@@ -183,4 +183,5 @@ PROFILE = Profile(
     tokens=tokens,
     paths=OPENAI_PATHS | {"/v1/rerank"},
     models_at_once=4,
+    keeps_connections=False,
 )  # fmt: skip

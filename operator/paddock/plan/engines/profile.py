@@ -129,6 +129,12 @@ class Profile:
     """What starting may take, apart from reading weights."""
     in_flight: int = 4
     """Requests that one replica serves at once, where nobody says."""
+    keeps_connections: bool = True
+    """Whether an answer's connection may take the next request.
+
+    llama-server (build 11669) closes it after each stream without having said so: a request that
+    comes there in that moment would get 503.
+    """
     joins_flags: bool = False
     """Whether a flag may carry its value after an equals sign."""
 
