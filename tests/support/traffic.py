@@ -90,7 +90,7 @@ def _failure(host: str, body: Mapping[str, Any]) -> str | None:
 def _endpoints(world: World, pool: str, seen: Seen) -> Iterator[None]:
     """Follow the Service's one EndpointSlice; every change brings the count of ready endpoints."""
     kubectl = builds.ensure(["kubectl"], Quiet())["kubectl"] / "kubectl"
-    shape = '{range .endpoints[*]}{.conditions.ready}{" "}{end}{"\\n"}'
+    shape = '{.endpoints[*].conditions.ready}{"\\n"}'  # a range prints nothing after the first
     watch = subprocess.Popen(
         [kubectl, "--kubeconfig", world.cluster.kubeconfig, "-n", world.namespace, "get",
          "endpointslices", "-l", f"kubernetes.io/service-name={pool}", "--watch",
