@@ -9,8 +9,10 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from paddock import names
 from paddock.__main__ import main
 from paddock.local.cluster import EmbeddedCluster
+from support.traffic import watched
 from support.world import Manifest, World, inference_pool, local_model
 
 pytestmark = pytest.mark.e2e
@@ -116,6 +118,24 @@ def served_by_new(world: World, old: dict[str, object]) -> bool:
     names = {pod["metadata"]["name"] for pod in pods}
     gone = json.loads(json.dumps(old))["metadata"]["name"] not in names
     return gone and answers(world, "small")
+
+
+def test_two_envoys_roll_without_a_failed_request(served: World) -> None:
+    two = {"models": [{"name": "tiny", "as": "small"}], "gateway": {"replicas": 2}}
+    served.apply(inference_pool("cpp", "LlamaCpp", **two))
+    served.until("two Envoys serve", lambda: ready_envoys(served) == 2)
+    own = ("-n", served.namespace, "rollout")
+    with watched(served, names.GATEWAY, "small") as seen:
+        served.cluster.kubectl(*own, "restart", f"deployment/{names.GATEWAY}")
+        served.cluster.kubectl(*own, "status", f"deployment/{names.GATEWAY}", "--timeout=180s")
+
+    assert seen.failed == []
+    assert seen.answered > 0
+    assert seen.fewest >= 2
+
+
+def ready_envoys(world: World) -> int:
+    return world.get("deployment", names.GATEWAY)["status"].get("readyReplicas", 0)
 
 
 def test_gateway_goes_with_the_last_pool(served: World) -> None:
