@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from paddock import names
 from paddock.__main__ import main
 from paddock.local.cluster import EmbeddedCluster
+from support.clients import check_clients
 from support.traffic import watched
 from support.world import Manifest, World, inference_pool, local_model
 
@@ -75,6 +76,10 @@ def test_one_url_serves_the_models_of_every_pool(served: World) -> None:
     status, reason, message = served.condition("inferencepool", "cpp", "GatewayReady")
     assert (status, reason) == ("True", "Ready")
     assert message == f"http://paddock-gateway.{served.namespace}.svc serves the pool's models."
+
+
+def test_clients_that_people_use_are_served_by_one_url(served: World) -> None:
+    check_clients(served.gateway, "small", "tiny")
 
 
 def test_new_name_is_routed_within_five_seconds_and_the_old_one_is_gone(served: World) -> None:
