@@ -24,7 +24,7 @@ from paddock.api.crds import (
     build_inference_pool_crd,
     build_local_model_crd,
 )
-from paddock.api.inferencepool import InferencePool
+from paddock.api.inferencepool import InferencePool, needed_models
 from paddock.api.localmodel import LocalModel
 from paddock.apply.changes import apply_changes
 from paddock.errors import InvalidError
@@ -184,7 +184,7 @@ async def judge_model(walk: Walk, taken: Manifest) -> str:
 async def judge_pool(walk: Walk, taken: Manifest) -> str:
     """Return ready or told, or what is wrong with the verdict."""
     subject = InferencePool.model_validate(taken)
-    models = {each.name: ready_model(each.name, DIGEST) for each in subject.spec.models}
+    models = {name: ready_model(name, DIGEST) for name in needed_models(subject.spec)}
     facts = PoolFacts(pool=subject, now=NOW, models=models, gateway=serving(subject))
     plan = plan_pool(facts, SETTINGS)
     refusals = (*plan.conflicts, *await walk.refusals(plan.changes))
