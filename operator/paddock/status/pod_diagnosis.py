@@ -14,11 +14,12 @@ from paddock.status.container_diagnosis import diagnose_container
 from paddock.status.scheduling import diagnose_scheduling
 from paddock.status.wording import shortened
 
+_PASSING = re.compile(r'failed to sync (configmap|secret) cache|is forbidden: User "system:node:')
+"""What the kubelet sees, or the apiserver lets it see, is a moment behind on a busy node; the
+kubelet tries again by itself."""
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SECRET = re.compile(r'secret "([^"]+)" not found')
 _TEMPLATE = re.compile(r'resource claim template "([^"]+)"')
-_NODE_NOT_YET_ALLOWED = 'forbidden: User "system:node:'
-"""The apiserver learns a moment late that a pod was bound to the node; the kubelet tries again."""
 _DEVICE = re.compile(r"UnexpectedAdmissionError|^OutOf[a-z0-9.-]+/")
 
 
@@ -76,8 +77,9 @@ def _warned(name: str, event: EventFact) -> Diagnosis | None:
             cause=f"The template {template[1]} makes no device claim for the pod.",
             fix="Create it in this namespace, or correct hardware.deviceClaim.",
         )
-    late = _NODE_NOT_YET_ALLOWED in event.message
-    return _mount(name, event.message) if event.reason in _MOUNT_EVENTS and not late else None
+    if event.reason not in _MOUNT_EVENTS or _PASSING.search(event.message):
+        return None
+    return _mount(name, event.message)
 
 
 def _mount(name: str, message: str) -> Diagnosis:

@@ -250,7 +250,13 @@ def test_warnings_about_other_objects_and_other_matters_are_left_out() -> None:
     other = EventFact("Pod/another", "FailedMount", "no")
     probe = EventFact("Pod/chat-0", "Unhealthy", "Readiness probe failed")
 
-    assert status_of(with_pod(waiting_pod(state), other, probe)).diagnosis == ()
+    behind = EventFact(
+        "Pod/chat-0",
+        "FailedMount",
+        'MountVolume.SetUp failed for volume "config" : failed to sync configmap cache: timed out',
+    )
+
+    assert status_of(with_pod(waiting_pod(state), other, probe, behind)).diagnosis == ()
 
 
 @pytest.mark.parametrize(
