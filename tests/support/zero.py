@@ -92,7 +92,7 @@ class Node:
         engine = asyncio.create_task(self.engine(started))
         try:
             await self._until_healthy(engine)
-            await started
+            await asyncio.shield(started)  # the engine says so also to who has left
             await self._report(name, ready=True)
             await engine
         finally:
