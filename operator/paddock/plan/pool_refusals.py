@@ -73,9 +73,7 @@ def _draft(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]
             continue
         if each.draft.model.metadata.uid == each.model.metadata.uid:
             yield Refusal(path, "A model that guesses its own tokens saves nothing; take another.")
-        artifact = each.draft.model.status.artifact
-        if artifact is not None and artifact.format not in profile.formats:
-            yield Refusal(path, f"{profile.name} does not serve {artifact.format} files.")
+        yield from _format(path, profile, each.draft)
 
 
 def _authorities(pool: InferencePool) -> Iterator[Refusal]:
@@ -98,7 +96,10 @@ def _is_readable(authority: str) -> bool:
 
 def _formats(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:
     for index, model in enumerate(models):
-        artifact = model.model.status.artifact
-        if artifact is not None and artifact.format not in profile.formats:
-            path = f"spec.models[{index}]"
-            yield Refusal(path, f"{profile.name} does not serve {artifact.format} files.")
+        yield from _format(f"spec.models[{index}]", profile, model)
+
+
+def _format(path: str, profile: Profile, model: PooledModel) -> Iterator[Refusal]:
+    artifact = model.model.status.artifact
+    if artifact is not None and artifact.format not in profile.formats:
+        yield Refusal(path, f"{profile.name} does not serve {artifact.format} files.")
