@@ -11,8 +11,8 @@ from paddock.certificates import CertificateReport
 from paddock.facts import GatewayFacts, PodFact, TlsState
 from paddock.plan.gateway.certificate import certificate_pool, secret_of
 from paddock.plan.gateway.plan import living_pools, ready_pods
+from paddock.status.pod_diagnosis import NO_SECRET
 
-_NO_SECRET = re.compile(r'secret "([^"]+)" not found')
 _NO_KEY = re.compile(r"references non-existent secret key: ([-._a-zA-Z0-9]+)")
 _MOUNT = "FailedMount"
 
@@ -55,7 +55,7 @@ def _missing(facts: GatewayFacts, pod: PodFact, secret: str) -> str | None:
     for event in facts.events:
         if event.object != f"Pod/{pod.name}" or event.reason != _MOUNT:
             continue
-        absent, part = _NO_SECRET.search(event.message), _NO_KEY.search(event.message)
+        absent, part = NO_SECRET.search(event.message), _NO_KEY.search(event.message)
         if absent and absent[1] == secret:
             return (
                 f"The Secret {secret} does not exist: create it with kubectl create secret tls, "

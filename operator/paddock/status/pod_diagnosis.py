@@ -18,7 +18,7 @@ _PASSING = re.compile(r'failed to sync (configmap|secret) cache|is forbidden: Us
 """What the kubelet sees, or the apiserver lets it see, is a moment behind on a busy node; the
 kubelet tries again by itself."""
 _MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
-_SECRET = re.compile(r'secret "([^"]+)" not found')
+NO_SECRET = re.compile(r'secret "([^"]+)" not found')
 _TEMPLATE = re.compile(r'resource claim template "([^"]+)"')
 _DEVICE = re.compile(r"UnexpectedAdmissionError|^OutOf[a-z0-9.-]+/")
 
@@ -83,7 +83,7 @@ def _warned(name: str, event: EventFact) -> Diagnosis | None:
 
 
 def _mount(name: str, message: str) -> Diagnosis:
-    secret = _SECRET.search(message)
+    secret = NO_SECRET.search(message)
     if secret:
         return Diagnosis(
             object=f"Secret/{secret[1]}",
