@@ -1,6 +1,5 @@
 """The embedded control plane: real admission and rights, an honest witness, faults on demand."""
 
-import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -15,7 +14,6 @@ from paddock.wire import Manifest
 pytestmark = pytest.mark.contract
 
 MAPS = "/api/v1/namespaces/default/configmaps"
-START_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +61,6 @@ def test_killed_apiserver_comes_back_with_its_data_at_its_address(plane: Control
     assert client.answers(f"{MAPS}/kept")
 
 
-def await_account(client: ApiClient, namespace: str) -> None:
-    """Wait for the account that every pod has: without it pods are refused for another reason."""
-    deadline = time.monotonic() + START_SECONDS
-    while not client.answers(f"/api/v1/namespaces/{namespace}/serviceaccounts/default"):
-        assert time.monotonic() < deadline, "the namespace has no account"
-        time.sleep(0.05)
-
-
 def test_pod_security_refuses_a_privileged_pod(plane: ControlPlane) -> None:
     client = plane.client()
     label = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -87,7 +77,7 @@ def test_pod_security_refuses_a_privileged_pod(plane: ControlPlane) -> None:
         "metadata": {"name": "bold"},
         "spec": {"containers": [container]},
     }
-    await_account(client, "strict")
+    plane.wait_until_pods_are_admitted("strict")
     with pytest.raises(ApiError, match="PodSecurity"):
         client.request("POST", "/api/v1/namespaces/strict/pods", pod)
 

@@ -21,7 +21,6 @@ from paddock.local.processes import last_words, recorded_pid, start_daemon, stop
 from paddock.local.progress import Progress, Quiet
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-_FIRST_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 _READY_SECONDS = 120
 _POLL = 0.1
 _FASTER = (
@@ -91,9 +90,10 @@ class ControlPlane:
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
             stop_daemon(name, self.folder, first=signal.SIGKILL)
 
-    def wait_until_pods_are_admitted(self) -> None:
+    def wait_until_pods_are_admitted(self, namespace: str = "default") -> None:
         """Wait for the controllers' first work: before it, the apiserver refuses every pod."""
-        self._wait("kube-controller-manager", _FIRST_ACCOUNT)
+        account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+        self._wait("kube-controller-manager", account)
 
     def start_apiserver(self) -> None:
         """Start the apiserver alone and wait until it is ready."""
