@@ -4,7 +4,7 @@ import json
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from paddock.api.inferencepool import EngineName
 from paddock.plan.gateway.bootstrap import LISTENERS_FILE
 from paddock.plan.gateway.limits import BODY_BYTES
-from paddock.plan.gateway.rendering import Rendering, Surroundings, render
+from paddock.plan.gateway.rendering import Rendering
 from paddock.wire import Json
-from support.answering import Answering, answering
-from support.envoys import Gateway, free_place, gateway
-from support.gateways import ALPHA, BETA
-from support.stores import pool_of, renamed
+from support.answering import Answering
+from support.envoys import Gateway
+from support.two_engines import serving_two
 
 pytestmark = pytest.mark.contract
-MODELS = {"alpha": ALPHA, "beta": BETA}
 PATH = "/v1/completions"
 BODY = b'{"model":"alpha","prompt":"hi"}'
 SECONDS = 60.0
@@ -35,29 +32,11 @@ CUT_OFF = 3
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[dict[str, Answering]]:
-    with answering("alpha") as alpha, answering("beta") as beta:
-        yield {"alpha": alpha, "beta": beta}
-
-
-@pytest.fixture(scope="module")
 def front(
-    engines: dict[str, Answering], tmp_path_factory: pytest.TempPathFactory
+    engines: Mapping[str, Answering], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
     """Serve two models; slow callers are waited for a second instead of ten and more."""
-    with serving(tmp_path_factory.mktemp("front"), engines, hurried) as running:
-        yield running
-
-
-@contextmanager
-def serving(
-    folder: Path, engines: dict[str, Answering], changed: Callable[[Rendering], Rendering]
-) -> Iterator[Gateway]:
-    place = free_place(folder)
-    pools = [renamed(pool_of(EngineName.LLAMA_CPP, name), name[0]) for name in ("alpha", "beta")]
-    rendering = changed(render("team", pools, MODELS, Surroundings(place=place)))
-    backends = {f"{name[0]}.team": engine.address for name, engine in engines.items()}
-    with gateway(rendering, place, folder, backends) as running:
+    with serving_two(tmp_path_factory.mktemp("front"), engines, hurried) as running:
         yield running
 
 
@@ -144,7 +123,7 @@ SMUGGLED = {
 
 @pytest.mark.parametrize("name", SMUGGLED)
 def test_request_that_can_be_read_in_two_ways_is_refused_as_a_whole(
-    front: Gateway, engines: dict[str, Answering], name: str
+    front: Gateway, engines: Mapping[str, Answering], name: str
 ) -> None:
     before = len(engines["alpha"].paths)
     refused = statuses(said(front, SMUGGLED[name]))
@@ -161,7 +140,7 @@ def test_last_of_several_models_is_the_one_as_engines_read_it(front: Gateway) ->
 
 
 def test_headers_that_are_the_gateways_own_or_ambiguous_do_not_reach_engines(
-    front: Gateway, engines: dict[str, Answering]
+    front: Gateway, engines: Mapping[str, Answering]
 ) -> None:
     sent = {"x-paddock-pool": "team/b", "x_paddock_pool": "team/b", "authorization": "Bearer x"}
     answer = httpx.post(front.url + PATH, content=BODY, headers=sent, timeout=SECONDS)
@@ -210,7 +189,7 @@ def test_many_idle_connections_leave_the_memory_bounded_and_the_others_served(
     ids=["headers", "body"],
 )
 def test_many_slow_callers_get_a_408_each_and_the_others_are_served(
-    front: Gateway, engines: dict[str, Answering], sent: bytes
+    front: Gateway, engines: Mapping[str, Answering], sent: bytes
 ) -> None:
     before = engines["alpha"].asked
     with held(front, SLOW_CALLERS, sent) as slow:
@@ -222,10 +201,10 @@ def test_many_slow_callers_get_a_408_each_and_the_others_are_served(
 
 
 def test_more_bodies_than_fit_into_memory_are_cut_off_before_it_is_full(
-    engines: dict[str, Answering], tmp_path: Path
+    engines: Mapping[str, Answering], tmp_path: Path
 ) -> None:
     begun = head(f"Content-Length: {BODY_BYTES}")
-    with serving(tmp_path, engines, lambda rendering: rendering) as front:
+    with serving_two(tmp_path, engines) as front:
         cut_off = 0
         with held(front, 3 * POD_BYTES // BODY_BYTES, begun) as large:
             for connection in large:

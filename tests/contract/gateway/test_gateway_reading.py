@@ -2,20 +2,17 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
-from paddock.api.inferencepool import EngineName
 from paddock.plan.gateway.limits import BODY_BYTES
 from paddock.plan.gateway.reading import DEEPEST, MOST_STEPS, PIECE_BYTES
-from paddock.plan.gateway.rendering import Surroundings, render
-from support.answering import Answering, answering
-from support.envoys import Gateway, free_place, gateway
-from support.gateways import ALPHA, BETA
-from support.stores import pool_of, renamed
+from support.answering import Answering
+from support.envoys import Gateway
+from support.two_engines import serving_two
 
 pytestmark = pytest.mark.contract
 PATH = "/v1/completions"
@@ -29,22 +26,10 @@ PLACES = range(PIECE_BYTES - 8, PIECE_BYTES + 3)
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[dict[str, Answering]]:
-    with answering("alpha") as alpha, answering("beta") as beta:
-        yield {"alpha": alpha, "beta": beta}
-
-
-@pytest.fixture(scope="module")
 def front(
-    engines: dict[str, Answering], tmp_path_factory: pytest.TempPathFactory
+    engines: Mapping[str, Answering], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("front")
-    place = free_place(folder)
-    pools = [renamed(pool_of(EngineName.LLAMA_CPP, name), name[0]) for name in NAMES]
-    models = {"alpha": ALPHA, "beta": BETA}
-    rendering = render("team", pools, models, Surroundings(place=place))
-    backends = {f"{name[0]}.team": engine.address for name, engine in engines.items()}
-    with gateway(rendering, place, folder, backends) as running:
+    with serving_two(tmp_path_factory.mktemp("front"), engines) as running:
         yield running
 
 
