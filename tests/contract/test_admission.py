@@ -7,6 +7,7 @@ import pytest
 from paddock.errors import ApiError
 from paddock.kube.real import RealCluster
 from paddock.wire import Manifest
+from support.declared import declared_pool
 
 pytestmark = pytest.mark.contract
 
@@ -19,15 +20,6 @@ def model(namespace: str, spec: dict[str, Any]) -> Manifest:
         "kind": "LocalModel",
         "metadata": {"name": "m", "namespace": namespace},
         "spec": {"source": GOOD_SOURCE, **spec},
-    }
-
-
-def pool(namespace: str, spec: dict[str, Any]) -> Manifest:
-    return {
-        "apiVersion": "paddock.dev/v1alpha1",
-        "kind": "InferencePool",
-        "metadata": {"name": "p", "namespace": namespace},
-        "spec": {"engine": {"name": "LlamaCpp"}, "models": [{"name": "m"}], **spec},
     }
 
 
@@ -163,7 +155,7 @@ async def test_bad_pool_is_refused_with_its_path(
     cluster: RealCluster, namespace: str, spec: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(ApiError) as refused:
-        await cluster.apply(pool(namespace, spec))
+        await cluster.apply(declared_pool(namespace, spec))
     assert path in str(refused.value)
 
 
@@ -179,5 +171,5 @@ async def test_good_model_is_taken_as_it_is(
 async def test_good_pool_is_taken_as_it_is(
     cluster: RealCluster, namespace: str, spec: dict[str, Any]
 ) -> None:
-    wanted = pool(namespace, spec)
+    wanted = declared_pool(namespace, spec)
     assert (await cluster.apply(wanted))["spec"] == wanted["spec"]

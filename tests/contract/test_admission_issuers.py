@@ -6,18 +6,9 @@ import pytest
 
 from paddock.errors import ApiError
 from paddock.kube.real import RealCluster
-from paddock.wire import Manifest
+from support.declared import declared_pool
 
 pytestmark = pytest.mark.contract
-
-
-def pool(namespace: str, spec: dict[str, Any]) -> Manifest:
-    return {
-        "apiVersion": "paddock.dev/v1alpha1",
-        "kind": "InferencePool",
-        "metadata": {"name": "p", "namespace": namespace},
-        "spec": {"engine": {"name": "LlamaCpp"}, "models": [{"name": "m"}], **spec},
-    }
 
 
 ISSUER: dict[str, Any] = {
@@ -78,11 +69,11 @@ async def test_bad_issuers_are_refused_with_their_path(
 ) -> None:
     for spec, path in BAD_ISSUERS:
         with pytest.raises(ApiError) as refused:
-            await cluster.apply(pool(namespace, spec))
+            await cluster.apply(declared_pool(namespace, spec))
         assert path in str(refused.value), spec
 
 
 async def test_good_issuers_are_taken_as_they_are(cluster: RealCluster, namespace: str) -> None:
     for spec in GOOD_ISSUERS:
-        wanted = pool(namespace, spec)
+        wanted = declared_pool(namespace, spec)
         assert (await cluster.apply(wanted))["spec"] == wanted["spec"]
