@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import httpx
 
-from paddock import kinds, names
+from paddock import kinds
 from paddock.api.reasons import Reason
 from paddock.apply.changes import apply_changes
 from paddock.clock import Clock
@@ -29,9 +29,9 @@ from paddock.plan.gateway.plan import (
     wanted_report,
     wanted_secret,
     wants_accounts,
+    written_version,
 )
 from paddock.plan.gateway.rendering import Rendering
-from paddock.raw import text
 from paddock.settings import Settings
 from paddock.status.gateway import state_of_gateway
 from paddock.telemetry.spans import span
@@ -105,8 +105,7 @@ class Gateways:
         What they said is trusted only while what is written is what is wanted: a change that is
         taken back wants what they ran before it.
         """
-        live = facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
-        written = text(live, "metadata", "annotations", names.CONFIG_ANNOTATION) or ""
+        written = written_version(facts)
         known = self._reports.get(facts.namespace, {}) if written == rendering.version else {}
         facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
         self._reports[facts.namespace] = facts.reports

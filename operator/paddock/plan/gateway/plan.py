@@ -101,7 +101,7 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
         return GatewayPlan(wanted, kept.changes, kept.refusals, routes=_routes(facts))
     ready = ready_pods(facts)
     said = {pod.uid: facts.reports.get(pod.uid, EnvoyReport()) for pod in ready}
-    live = facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
+    live = _config_map(facts)
     step = next_step(
         rendering,
         live,
@@ -117,8 +117,7 @@ def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) 
     planned = plan_changes(wanted, facts.children, prune=PRUNED)
     want = wanted_report(facts, step)
     behind = [pod for pod in ready if said[pod.uid].versions != want.versions]
-    written = text(live, "metadata", "annotations", names.CONFIG_ANNOTATION)
-    in_force = bool(ready) and not behind and written == step.version
+    in_force = bool(ready) and not behind and written_version(facts) == step.version
     settled = in_force and step.version == rendering.version
     settled = settled and all(want.reached <= each.reached for each in said.values())
     return GatewayPlan(
@@ -151,6 +150,15 @@ def _http_route(
     if parent is None or not facts.http_routes:
         return ()
     return build_http_route(metadata, living_pools(facts), parent)
+
+
+def _config_map(facts: GatewayFacts) -> Manifest | None:
+    return facts.children.manifests.get((kinds.CONFIG_MAPS.kind, names.GATEWAY))
+
+
+def written_version(facts: GatewayFacts) -> str:
+    """Return the version of what is written for Envoys to read; empty where nothing is."""
+    return text(_config_map(facts), "metadata", "annotations", names.CONFIG_ANNOTATION) or ""
 
 
 def wanted_secret(facts: GatewayFacts) -> str | None:
