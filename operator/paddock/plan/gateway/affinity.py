@@ -10,7 +10,7 @@ from paddock import names
 from paddock.api.gateway import Balancing
 from paddock.api.inferencepool import InferencePool
 from paddock.plan.gateway.catalog import Offer
-from paddock.plan.gateway.xds import http_filter, typed
+from paddock.plan.gateway.xds import http_filter, lua_of_route
 from paddock.wire import Json
 
 LUA_FILTER = "conversation"
@@ -90,7 +90,7 @@ def script_of_route(offers: Sequence[Offer]) -> dict[str, Json]:
     """Return what makes a route tell conversations apart, where a pool behind it asks for it."""
     if not _any_affine(offers):
         return {}
-    return {LUA_FILTER: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=_SCRIPT)}
+    return {LUA_FILTER: lua_of_route(_SCRIPT)}
 
 
 def hash_of_route(offers: Sequence[Offer]) -> dict[str, Json]:

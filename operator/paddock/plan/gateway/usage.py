@@ -7,7 +7,7 @@ string of an answer cannot pass for these numbers: its quotes are escaped.
 from collections.abc import Mapping
 
 from paddock.plan.gateway.spending import SPENDING_SCRIPT
-from paddock.plan.gateway.xds import METADATA, http_filter, typed
+from paddock.plan.gateway.xds import METADATA, http_filter, lua_of_route
 from paddock.wire import Json
 
 INPUT, OUTPUT, PER_TOKEN = "input_tokens", "output_tokens", "microseconds_per_token"
@@ -119,5 +119,4 @@ def read_usage() -> Json:
 
 def usage_of_route(spending: Mapping[str, Json]) -> dict[str, Json]:
     """Return what makes a route have its answers read, and what its tokens cost the caller."""
-    kind = "extensions.filters.http.lua.v3.LuaPerRoute"
-    return {USAGE_FILTER: typed(kind, name=_NAME, filter_context=dict(spending))}
+    return {USAGE_FILTER: lua_of_route(_NAME, filter_context=dict(spending))}

@@ -10,7 +10,7 @@ from paddock.plan.gateway.catalog import Served
 from paddock.plan.gateway.guards import JWT_FILTER
 from paddock.plan.gateway.issuers import Trust, accepted_by, identity_of
 from paddock.plan.gateway.key_ring import EVERY_MODEL
-from paddock.plan.gateway.xds import typed
+from paddock.plan.gateway.xds import lua_of_route
 from paddock.wire import Json
 
 LISTS = "lists"
@@ -66,7 +66,7 @@ def list_for(
         and (not each.is_guarded or _demands(trust, each))
     ]
     context: Json = {"place": trust.place, "models": models, "head": f"{head}[", "tail": f"]{tail}"}
-    return typed("extensions.filters.http.lua.v3.LuaPerRoute", name=LISTS, filter_context=context)
+    return lua_of_route(LISTS, filter_context=context)
 
 
 def _demands(trust: Trust, served: Served) -> list[Json]:

@@ -21,6 +21,11 @@ def http_filter(name: str, kind: str, /, **fields: Json) -> dict[str, Json]:
     return {"name": name, "typed_config": config}
 
 
+def lua_of_route(name: str, **fields: Json) -> dict[str, Json]:
+    """Return which of a Lua filter's scripts a route runs."""
+    return typed("extensions.filters.http.lua.v3.LuaPerRoute", name=name, **fields)
+
+
 def from_metadata(namespace: str, key: str) -> dict[str, Json]:
     """Return where a value of a request's metadata is found."""
     return {"filter": namespace, "path": [{"key": key}]}
