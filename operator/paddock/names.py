@@ -67,6 +67,8 @@ GATEWAY_INNER_PORT = 8444
 """On the loopback, where requests go on that came over TLS."""
 GATEWAY_STATUS_PORT = 9901
 GATEWAY_ADMIN_PORT = 9902
+GATEWAY_DRAIN_PORT = 9903
+"""Where a kubelet drains an Envoy; its NetworkPolicy opens it to nobody."""
 GATEWAY_CONFIG_PATH = "/etc/paddock"
 CERTIFICATE_PATH = "/etc/paddock-certificate"
 KEYS = "paddock-keys"

@@ -19,6 +19,7 @@ from paddock import names
 from paddock.facts import EnvoyReport
 from paddock.observe.gateway import read_state
 from paddock.plan.gateway.bootstrap import READY_PATH, STATE_PATH, Place
+from paddock.plan.gateway.draining import DRAIN_PATH
 from paddock.plan.gateway.objects import build_gateway_config_map
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
 from paddock.plan.gateway.staging import next_step
@@ -58,6 +59,10 @@ class Gateway:
     @property
     def status_url(self) -> str:
         return f"http://127.0.0.1:{self.place.status_port}"
+
+    @property
+    def drain_url(self) -> str:
+        return f"http://127.0.0.1:{self.place.drain_port}{DRAIN_PATH}"
 
     def write(self, rendering: Rendering) -> None:
         """Give Envoy these files as a kubelet would, without waiting for it."""
@@ -103,7 +108,7 @@ def config_map_of(rendering: Rendering) -> Manifest:
 
 
 def free_place(folder: Path) -> Place:
-    ports = (free_port() for _ in range(5))
+    ports = (free_port() for _ in range(6))
     return Place(str(folder / "config"), *ports, str(folder / "certificate"))
 
 

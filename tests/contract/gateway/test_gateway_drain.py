@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from paddock.plan.gateway.draining import DRAIN_PATH, LEAST_SECONDS
+from paddock.plan.gateway.draining import LEAST_SECONDS
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from support.answering import Answering, answering
 from support.envoys import Gateway, free_place, gateway
@@ -48,7 +48,7 @@ def ask(front: Gateway) -> httpx.Response:
 
 
 def drain(front: Gateway) -> httpx.Response:
-    return httpx.get(f"{front.status_url}{DRAIN_PATH}", timeout=SECONDS)
+    return httpx.get(front.drain_url, timeout=SECONDS)
 
 
 def until_sent_away(front: Gateway) -> None:

@@ -12,6 +12,7 @@ from paddock.api.localmodel import LocalModel
 from paddock.facts import EnvoyReport
 from paddock.plan.engines.profile import EngineRun, Profile
 from paddock.plan.engines.registry import PROFILES
+from paddock.plan.gateway.draining import DRAIN_PATH
 from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
 from paddock.wire import Json
@@ -210,7 +211,7 @@ def test_gateway_tells_the_version_that_it_runs_and_the_pools_that_it_reaches(fr
 
 
 def test_status_port_shows_nothing_that_changes_envoy(front: Front) -> None:
-    for path in ("/quitquitquit", "/logging", "/config_dump", "/"):
+    for path in ("/quitquitquit", "/logging", "/config_dump", "/", DRAIN_PATH):
         for method in ("GET", "POST"):
             answer = httpx.request(method, front.gateway.status_url + path, timeout=5)
             assert answer.status_code == 404

@@ -7,7 +7,7 @@ from paddock.api.gateway import Gateway as DeclaredGateway
 from paddock.api.inferencepool import InferencePool
 from paddock.facts import Apply, Change, Delete, Done, EnvoyReport, GatewayFacts, Refusal, Wait
 from paddock.plan.gateway.plan import GatewayPlan, plan_gateway, render_gateway
-from paddock.raw import at, text
+from paddock.raw import at, items, text
 from paddock.status.gateway import state_of_gateway
 from support.gateways import CPP, OLLAMA, SETTINGS, envoy_pod, gateway_facts, settled_gateway
 from support.typed import as_typed, without_empty
@@ -44,6 +44,18 @@ def test_every_pool_owns_the_gateway_and_none_controls_it() -> None:
 def test_objects_hold_only_fields_that_kubernetes_knows() -> None:
     for manifest in planned(gateway_facts(TWO)).wanted:
         assert as_typed(manifest) == without_empty(manifest)
+
+
+def test_port_that_drains_an_envoy_is_opened_to_nobody() -> None:
+    wanted = {str(each["kind"]): each for each in planned(gateway_facts(CPP)).wanted}
+    (envoy,) = items(wanted["Deployment"], "spec", "template", "spec", "containers")
+    hook = at(envoy, "lifecycle", "preStop", "httpGet", "port")
+    rules = items(wanted["NetworkPolicy"], "spec", "ingress")
+    opened = {at(port, "port") for rule in rules for port in items(rule, "ports")}
+
+    assert hook == names.GATEWAY_DRAIN_PORT
+    assert opened == {names.GATEWAY_PORT, names.GATEWAY_STATUS_PORT}
+    assert at(wanted["NetworkPolicy"], "spec", "policyTypes") == ["Ingress"]
 
 
 def test_pool_that_asks_for_most_decides_how_many_envoys_there_are() -> None:

@@ -1,10 +1,11 @@
 """What an Envoy of the gateway starts from: where its files are, and what it tells of itself. Pure.
 
 Its admin page listens on the loopback only; the status port shows the operator the versions in
-force, the pools that have pods and what passes to them, and the kubelet when nobody is answered
-any more; meanwhile callers are asked to open new connections, and nothing else changes.
+force, the pools that have pods and what passes to them, and changes nothing. The drain port, which
+is for the kubelet alone, tells when nobody is answered any more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paddock import names
@@ -17,7 +18,7 @@ from paddock.wire import Json
 
 CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE = "clusters.json", "listeners.json", "routes.json"
 STATE_PATH, LOAD_PATH, READY_PATH = "/state", "/load", "/ready"
-_ADMIN, _STATUS = "admin", "status"
+_ADMIN, _STATUS, _DRAIN = "admin", "status", "drain"
 _LOOPBACK = "127.0.0.1"
 _SHOWN = "(version_text|[.]warming_clusters|pool/.*[.]membership_healthy)$"
 _STATE = f"/stats?format=json&filter={_SHOWN}"
@@ -36,6 +37,7 @@ class Place:
     admin_port: int = names.GATEWAY_ADMIN_PORT
     tls_port: int = names.GATEWAY_TLS_PORT
     inner_port: int = names.GATEWAY_INNER_PORT
+    drain_port: int = names.GATEWAY_DRAIN_PORT
     certificate: str = names.CERTIFICATE_PATH
 
 
@@ -59,11 +61,12 @@ def bootstrap(
         "static_resources": {
             "listeners": [
                 _status_listener(place, secured=secured),
+                _drain_listener(place),
                 *([tls_listener(place.folder, place.tls_port)] if secured else ()),
             ],
             "clusters": [
                 _loopback_cluster(_ADMIN, place.admin_port),
-                _loopback_cluster(_STATUS, place.status_port),
+                _loopback_cluster(_DRAIN, place.drain_port),
                 *([inner_cluster(place.inner_port)] if secured else ()),
                 *([collector_cluster(collector)] if collector else ()),
             ],
@@ -76,35 +79,34 @@ def bootstrap(
 
 def _status_listener(place: Place, *, secured: bool) -> Json:
     shown = {STATE_PATH: _STATE, LOAD_PATH: _LOAD, READY_PATH: "/ready"}
-    routes: list[Json] = [_shown(path, admin) for path, admin in shown.items()]
+    filters = [certificate_filter(_ADMIN, place.certificate)] if secured else []
+    routes = [_shown(path, admin) for path, admin in shown.items()]
+    return _listener(_STATUS, place.status_port, filters, routes)
+
+
+def _drain_listener(place: Place) -> Json:
+    return _listener(
+        _DRAIN, place.drain_port, drain_filters(_ADMIN, _DRAIN, LISTENER), [pause_route()]
+    )
+
+
+def _listener(name: str, port: int, filters: Sequence[Json], routes: Sequence[Json]) -> Json:
+    """Return a listener of a port that no caller of a model needs."""
     manager = typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix=_STATUS,
+        stat_prefix=name,
         stream_idle_timeout="0s",
-        http_filters=[
-            *drain_filters(_ADMIN, _STATUS, LISTENER),
-            *([certificate_filter(_ADMIN, place.certificate)] if secured else ()),
-            http_filter("router", "router.v3.Router"),
-        ],
-        route_config={
-            "virtual_hosts": [
-                {"name": "all", "domains": ["*"], "routes": [*routes, pause_route()]},
-            ]
-        },
+        http_filters=[*filters, http_filter("router", "router.v3.Router")],
+        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [*routes]}]},
     )
+    filter_: Json = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": manager,
+    }
     return {
-        "name": _STATUS,
-        "address": address(place.status_port),
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": manager,
-                    }
-                ]
-            }
-        ],
+        "name": name,
+        "address": address(port),
+        "filter_chains": [{"filters": [filter_]}],
     }
 
 

@@ -115,7 +115,7 @@ def _container(namespace: str, image: str, *, secured: bool) -> Json:
         "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2},
         "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 6},
         "lifecycle": {
-            "preStop": {"httpGet": {"path": DRAIN_PATH, "port": names.GATEWAY_STATUS_PORT}},
+            "preStop": {"httpGet": {"path": DRAIN_PATH, "port": names.GATEWAY_DRAIN_PORT}},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }  # fmt: skip

@@ -29,7 +29,7 @@ function envoy_on_request(handle)
   if headers:get(":path") ~= "DRAIN" or headers:get(":method") ~= "GET" then return end
   call(handle, "ADMIN", "POST", "/healthcheck/fail")
   for second = 1, most do
-    call(handle, "STATUS", "GET", "PAUSE")
+    call(handle, "OWN", "GET", "PAUSE")
     if second >= least and active(handle) == 0 then break end
   end
   call(handle, "ADMIN", "POST", "/healthcheck/ok")
@@ -38,10 +38,10 @@ end
 """
 
 
-def drain_filters(admin: str, status: str, listener: str) -> list[Json]:
-    """Return the status listener's filters that hold the page; clusters and a listener by name."""
+def drain_filters(admin: str, own: str, listener: str) -> list[Json]:
+    """Return the filters that hold the page; clusters, the own one too, and a listener by name."""
     words = {
-        "LEAST": str(LEAST_SECONDS), "MOST": str(MOST_SECONDS), "ADMIN": admin, "STATUS": status,
+        "LEAST": str(LEAST_SECONDS), "MOST": str(MOST_SECONDS), "ADMIN": admin, "OWN": own,
         "GAUGE": f"^http.{listener}.downstream_rq_active$", "DRAIN": DRAIN_PATH,
         "PAUSE": PAUSE_PATH,
     }  # fmt: skip
