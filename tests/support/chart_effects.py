@@ -34,6 +34,8 @@ EFFECTS: list[tuple[str, Any, str, Any]] = [
      ("ingress-nginx",)),
     ("sources.huggingFaceEndpoint", "https://hub.example.com", "hf_endpoint",
      "https://hub.example.com"),
+    ("sources.ollamaRegistry", "ollama.example.com:5000", "ollama_registry",
+     "ollama.example.com:5000"),
     ("telemetry.otlpEndpoint", "http://otel.example.com:4318", "otlp_endpoint",
      "http://otel.example.com:4318"),
     ("telemetry.otlpEndpoint", "http://otel.example.com:4318",

@@ -26,6 +26,9 @@
 {{- with .Values.sources.huggingFaceEndpoint }}
 - {{ printf "--hf-endpoint=%v" . | quote }}
 {{- end }}
+{{- with .Values.sources.ollamaRegistry }}
+- {{ printf "--ollama-registry=%v" . | quote }}
+{{- end }}
 {{- with .Values.telemetry.collectorImage }}
 - {{ printf "--collector-image=%v" . | quote }}
 {{- end }}

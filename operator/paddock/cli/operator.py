@@ -28,6 +28,7 @@ from paddock.telemetry.logs import configure
 @click.option("--allow-cidr", multiple=True, help="A private range that may be pulled from.")
 @click.option("--allow-http", is_flag=True, help="Pulls may use plain http.")
 @click.option("--hf-endpoint", default=SourcePolicy().hf_endpoint, show_default=True)
+@click.option("--ollama-registry", default=SourcePolicy().ollama_registry, show_default=True)
 @click.option("--gpu-type-label", default=Settings().gpu_type_label, show_default=True)
 @click.option("--health-port", default=Settings().health_port, show_default=True)
 @click.option("--writes-per-second", default=Settings().writes_per_second, show_default=True)
@@ -55,6 +56,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     allow_cidr: tuple[str, ...],
     allow_http: bool,
     hf_endpoint: str,
+    ollama_registry: str,
     gpu_type_label: str,
     health_port: int,
     writes_per_second: float,
@@ -77,6 +79,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
             allowed_cidrs=allow_cidr,
             allow_http=allow_http,
             hf_endpoint=hf_endpoint,
+            ollama_registry=ollama_registry,
         ),
         exposure=Exposure(parent_gateway, controller_namespace),
         images=Images(
