@@ -34,6 +34,16 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
+class HardwareDefaults:
+    """What pools have where their `hardware` does not say."""
+
+    gpu_resource: str = "nvidia.com/gpu"
+    gpu_runtime_class: str | None = None
+    """Of pods that ask for GPUs; None leaves it to the cluster."""
+    priority_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Images:
     """The images of the children; user-facing defaults name the projects' official ones."""
 
@@ -111,4 +121,5 @@ class Settings:
     source: SourcePolicy = field(default_factory=SourcePolicy)
     exposure: Exposure = field(default_factory=Exposure)
     images: Images = field(default_factory=Images)
+    hardware: HardwareDefaults = field(default_factory=HardwareDefaults)
     delays: Delays = field(default_factory=Delays)

@@ -46,5 +46,12 @@
 {{- end }}
 - {{ printf "--cluster-domain=%v" .Values.clusterDomain | quote }}
 - {{ printf "--gpu-type-label=%v" .Values.gpuTypeLabel | quote }}
+{{- with .Values.defaults.gpuRuntimeClassName }}
+- {{ printf "--gpu-runtime-class=%v" . | quote }}
+{{- end }}
+{{- with .Values.defaults.priorityClassName }}
+- {{ printf "--priority-class=%v" . | quote }}
+{{- end }}
+- {{ printf "--gpu-resource=%v" .Values.defaults.gpuResourceName | quote }}
 - {{ printf "--writes-per-second=%v" .Values.writesPerSecond | quote }}
 {{- end }}

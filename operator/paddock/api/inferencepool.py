@@ -285,6 +285,8 @@ class PoolEffective(Record):
     gpus: int
     cpu: str | None = None
     memory: str | None = None
+    runtime_class_name: str | None = None
+    priority_class_name: str | None = None
     args: tuple[str, ...] = ()
     scaling: Scaling | None = None
 

@@ -7,7 +7,7 @@ import socket
 import click
 
 from paddock.run import run_operator
-from paddock.settings import Exposure, Images, Settings, SourcePolicy
+from paddock.settings import Exposure, HardwareDefaults, Images, Settings, SourcePolicy
 from paddock.telemetry.logs import configure
 
 
@@ -30,6 +30,9 @@ from paddock.telemetry.logs import configure
 @click.option("--hf-endpoint", default=SourcePolicy().hf_endpoint, show_default=True)
 @click.option("--ollama-registry", default=SourcePolicy().ollama_registry, show_default=True)
 @click.option("--gpu-type-label", default=Settings().gpu_type_label, show_default=True)
+@click.option("--gpu-resource", default=HardwareDefaults().gpu_resource, show_default=True)
+@click.option("--gpu-runtime-class", help="RuntimeClass of pools with GPUs that name none.")
+@click.option("--priority-class", help="PriorityClass of pools that name none.")
 @click.option("--health-port", default=Settings().health_port, show_default=True)
 @click.option("--writes-per-second", default=Settings().writes_per_second, show_default=True)
 @click.option(
@@ -58,6 +61,9 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     hf_endpoint: str,
     ollama_registry: str,
     gpu_type_label: str,
+    gpu_resource: str,
+    gpu_runtime_class: str | None,
+    priority_class: str | None,
     health_port: int,
     writes_per_second: float,
     otlp_endpoint: str | None,
@@ -81,6 +87,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
             hf_endpoint=hf_endpoint,
             ollama_registry=ollama_registry,
         ),
+        hardware=HardwareDefaults(gpu_resource, gpu_runtime_class, priority_class),
         exposure=Exposure(parent_gateway, controller_namespace),
         images=Images(
             operator=operator_image or Images().operator,

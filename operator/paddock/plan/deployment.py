@@ -25,7 +25,7 @@ from paddock.raw import named, text
 from paddock.wire import Json, Manifest
 
 COMPONENT = "engine"
-DEFAULT_GPU = "nvidia.com/gpu"
+NVIDIA_GPU = "nvidia.com/gpu"
 _VIEW, _DEVICES = "view", "gpus"
 _SHARING_LABEL = "nvidia.com/gpu.sharing-strategy"
 """By which NVIDIA's GPU feature discovery says how a node shares; absent where it never did."""
@@ -57,6 +57,8 @@ class Replica:
     gpus: int
     gpu_resource: str
     gpu_type_label: str
+    runtime_class: str | None = None
+    priority_class: str | None = None
     claims_gpus: bool = False
     """Whether they come by a device claim, not by counting a resource."""
     view: ViewPlan | None = None
@@ -167,8 +169,8 @@ def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str,
         "nodeSelector": dict(hardware.node_selector) if hardware.node_selector else None,
         "initContainers": [_view_container(replica)] if replica.view is not None else None,
         "tolerations": _tolerations(replica, hardware) or None,
-        "runtimeClassName": hardware.runtime_class_name,
-        "priorityClassName": hardware.priority_class_name,
+        "runtimeClassName": replica.runtime_class,
+        "priorityClassName": replica.priority_class,
         "affinity": _affinity(replica.gpu_type_label, hardware),
         "resourceClaims": _resource_claims(hardware.device_claim),
     }
@@ -183,7 +185,7 @@ def _tolerations(replica: Replica, hardware: Hardware) -> list[Json]:
     """
     own = toleration_values(hardware.tolerations)
     vendor, _, _ = replica.gpu_resource.partition("/")
-    key = DEFAULT_GPU if vendor == "nvidia.com" else replica.gpu_resource
+    key = NVIDIA_GPU if vendor == "nvidia.com" else replica.gpu_resource
     if (
         not replica.gpus
         or replica.claims_gpus

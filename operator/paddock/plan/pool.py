@@ -204,6 +204,8 @@ def _effective(replica: Replica, base: PoolPlan) -> PoolEffective:
         gpus=replica.gpus,
         cpu=replica.cpu,
         memory=replica.memory,
+        runtime_class_name=replica.runtime_class,
+        priority_class_name=replica.priority_class,
         args=replica.run.args,
         scaling=base.scaling,
     )

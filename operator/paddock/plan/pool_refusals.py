@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool
-from paddock.plan.deployment import DEFAULT_GPU
+from paddock.plan.deployment import NVIDIA_GPU
 from paddock.plan.engines.overrides import refuse_overrides
 from paddock.plan.engines.profile import PooledModel, Profile, Refusal, gpus_of
 
@@ -63,7 +63,7 @@ def _hardware(pool: InferencePool, profile: Profile) -> Iterator[Refusal]:
 
 
 def _is_nvidia(hardware: Hardware) -> bool:
-    return (hardware.resource_name or DEFAULT_GPU).startswith("nvidia.com/")
+    return (hardware.resource_name or NVIDIA_GPU).startswith("nvidia.com/")
 
 
 def _draft(profile: Profile, models: Sequence[PooledModel]) -> Iterator[Refusal]:

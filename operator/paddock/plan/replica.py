@@ -13,11 +13,11 @@ from paddock.api.inferencepool import (
 )
 from paddock.api.localmodel import LocalModel
 from paddock.api.view import ViewModel, ViewPlan
-from paddock.plan.deployment import DEFAULT_GPU, Replica
+from paddock.plan.deployment import NVIDIA_GPU, Replica
 from paddock.plan.engines.profile import PooledModel, Profile, gpus_of
 from paddock.plan.fit import Load, Need, default_memory, fit_of, need_of
 from paddock.plan.model import claim_of
-from paddock.settings import Images, Settings
+from paddock.settings import HardwareDefaults, Images, Settings
 
 DEFAULT_CPU = "100m"
 
@@ -83,8 +83,10 @@ def build_replica(
         cpu=str(hardware.cpu or DEFAULT_CPU),
         memory=memory,
         gpus=gpus,
-        gpu_resource=hardware.resource_name or DEFAULT_GPU,
+        gpu_resource=_gpu_resource(hardware, settings.hardware),
         gpu_type_label=settings.gpu_type_label,
+        runtime_class=_runtime_class(hardware, settings.hardware, gpus),
+        priority_class=hardware.priority_class_name or settings.hardware.priority_class,
         claims_gpus=hardware.device_claim is not None,
         view=_view(pool, models),
         operator_image=settings.images.operator,
@@ -95,6 +97,17 @@ def build_replica(
         ),
     )
     return replica, fit_of(need, None if gpus else memory)
+
+
+def _gpu_resource(hardware: Hardware, defaults: HardwareDefaults) -> str:
+    """Return the resource that is asked for; to say how GPUs are shared is to mean NVIDIA's."""
+    unsaid = NVIDIA_GPU if hardware.sharing is not None else defaults.gpu_resource
+    return hardware.resource_name or unsaid
+
+
+def _runtime_class(hardware: Hardware, defaults: HardwareDefaults, gpus: int) -> str | None:
+    unsaid = defaults.gpu_runtime_class if gpus else None
+    return hardware.runtime_class_name or unsaid
 
 
 def _bytes_of(model: PooledModel) -> int:

@@ -8,6 +8,7 @@ from paddock.api.inferencepool import EngineName
 from paddock.api.reasons import Reason
 from paddock.facts import EventFact, PodFact
 from paddock.plan.pool import plan_pool
+from paddock.settings import HardwareDefaults, Settings
 from paddock.status.pod_diagnosis import diagnose_pod
 from paddock.status.scheduling import diagnose_scheduling
 from paddock.wire import Json
@@ -16,8 +17,10 @@ from support.pools import SETTINGS, fresh
 STRATEGY = "nvidia.com/gpu.sharing-strategy"
 
 
-def pod_of(hardware: Json, engine: EngineName = EngineName.LLAMA_CPP) -> Any:
-    plan = plan_pool(fresh(engine, hardware=hardware), SETTINGS)
+def pod_of(
+    hardware: Json, engine: EngineName = EngineName.LLAMA_CPP, settings: Settings = SETTINGS
+) -> Any:
+    plan = plan_pool(fresh(engine, hardware=hardware), settings)
     assert plan.refused == ()
     (deployment,) = (each for each in plan.wanted if each["kind"] == "Deployment")
     spec: Any = deployment["spec"]
@@ -46,6 +49,33 @@ def test_sharing_chooses_nodes_by_nvidias_label(
         ("gpu-type", "In", ["a100"]),
         (STRATEGY, operator, values),
     ]
+
+
+AMD = Settings(hardware=HardwareDefaults("amd.com/gpu", "rocm", "serving"))
+
+
+@pytest.mark.parametrize(
+    ("hardware", "resource", "runtime_class", "priority_class"),
+    [
+        ({}, None, None, "serving"),
+        ({"gpus": 1}, "amd.com/gpu", "rocm", "serving"),
+        ({"gpus": 1, "resourceName": "nvidia.com/gpu", "runtimeClassName": "nvidia",
+          "priorityClassName": "low"}, "nvidia.com/gpu", "nvidia", "low"),
+        ({"gpus": 1, "sharing": "MPS"}, "nvidia.com/gpu", "rocm", "serving"),
+    ],
+)  # fmt: skip
+def test_administrator_says_what_pools_have_that_do_not_say(
+    hardware: Json, resource: str | None, runtime_class: str | None, priority_class: str
+) -> None:
+    pod = pod_of(hardware, settings=AMD)
+    (container,) = pod["containers"]
+    assert set(container["resources"]["limits"]) == {"memory", resource} - {None}
+    assert pod.get("runtimeClassName") == runtime_class
+    assert pod["priorityClassName"] == priority_class
+    effective = plan_pool(fresh(EngineName.LLAMA_CPP, hardware=hardware), AMD).effective
+    assert effective is not None
+    told = effective.resource_name, effective.runtime_class_name, effective.priority_class_name
+    assert told == (resource, runtime_class, priority_class)
 
 
 @pytest.mark.parametrize("engine", [EngineName.LLAMA_CPP, EngineName.VLLM])
