@@ -33,7 +33,7 @@ NOT_HERE = {"up", "down", "operator", "charts", "crds", "completion"}
 ENDS = {"explain": {0, 3}, "chat": {3}, "bench": {3}, "purge": {0, 4}}
 """The codes with which commands end where no operator runs; 4 too where a page makes nothing."""
 SECONDS = 60
-OF_RELEASES = {"--create-namespace", "--install", "--reuse-values"}
+OF_RELEASES = {"--create-namespace", "--install", "--reset-then-reuse-values"}
 """What `helm template` has no use for."""
 OF_CLUSTERS = {"PersistentVolume", "DeviceClass"}
 
@@ -85,7 +85,7 @@ class Desk:
             kept = [each for each in words[2:] if each not in OF_RELEASES]
             render(kept, str(command), command.typed)
             self._releases.add((words[2], namespace_of(words)))
-        elif words[:2] == ["helm", "uninstall"]:
+        elif words[:2] in (["helm", "uninstall"], ["helm", "rollback"]):
             assert (words[2], namespace_of(words)) in self._releases, str(command)
 
     def applies(self, block: Block) -> None:
