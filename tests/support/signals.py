@@ -26,10 +26,13 @@ def measured(
     *,
     protocol: Literal["grpc"] | None = None,
     sampling: int | None = None,
+    captures: bool | None = None,
 ) -> InferencePool:
     """Return the pool, asking for telemetry."""
     otlp = Otlp(endpoint=endpoint, protocol=protocol)
-    telemetry = Telemetry(collector="Managed", otlp=otlp, sampling=sampling)
+    telemetry = Telemetry(
+        collector="Managed", otlp=otlp, sampling=sampling, capture_content=captures
+    )
     return pool.model_copy(update={"spec": pool.spec.model_copy(update={"telemetry": telemetry})})
 
 
@@ -81,10 +84,13 @@ class Signals:
     def records(self) -> list[dict[str, str]]:
         return [
             {**attributes_of(record), "trace": record.get("traceId", "")}
-            for batch in self.received.batches("resourceLogs")
-            for scope in batch["scopeLogs"]
-            for record in scope["logRecords"]
+            for record in self.log_records()
         ]
+
+    def log_records(self) -> Iterator[Any]:
+        for batch in self.received.batches("resourceLogs"):
+            for scope in batch["scopeLogs"]:
+                yield from scope["logRecords"]
 
     def until(self, what: str, check: Any) -> Any:
         return self.received.until(what, check)

@@ -217,6 +217,13 @@ class Telemetry(Record):
             "greatest of the namespace's pools counts. Metrics and records are of all requests.",
         ),
     ] = None
+    capture_content: Annotated[
+        bool | None,
+        Field(
+            description="Prompts and answers go to the receiver too, in the requests' records "
+            "(default false); of a model that several pools serve only where all of them say so."
+        ),
+    ] = None
 
 
 class InferencePoolSpec(Record):

@@ -7,14 +7,17 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from paddock import kinds, names
-from paddock.api.inferencepool import EngineName
+from paddock.api.inferencepool import EngineName, InferencePool
+from paddock.api.localmodel import LocalModel
 from paddock.api.reasons import ConditionType, Reason
 from paddock.facts import Children, DeliveryFact, PoolFacts
 from paddock.kube.cache import Cache
@@ -41,6 +44,7 @@ from support.stores import alpha_and_beta, pool_of, renamed
 pytestmark = pytest.mark.contract
 CPP = measured(renamed(pool_of(EngineName.LLAMA_CPP, "alpha"), "cpp"))
 OLLAMA = measured(renamed(pool_of(EngineName.OLLAMA, "beta"), "oll"))
+RECORDED = [measured(CPP, captures=True), measured(OLLAMA, captures=True)]
 CANARY = "canary-7f3e"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {
@@ -86,15 +90,33 @@ class Seen:
     """Each request with the input and output tokens of its answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What serves: the models, and where each pool's engine answers."""
+
+    folder: Path
+    models: dict[str, LocalModel]
+    backends: dict[str, str]
+
+    @contextmanager
+    def measured(self, name: str, pools: list[InferencePool]) -> Iterator[tuple[Gateway, Signals]]:
+        """Run a gateway of these pools and its Collector."""
+        folder = self.folder / name
+        folder.mkdir()
+        place = free_place(folder)
+        rendering = often(render("team", pools, self.models, Surroundings(place=place)))
+        with collecting_requests(folder / "collector", pools) as signals:
+            backends = {**self.backends, COLLECTOR: signals.address}
+            with gateway(rendering, place, folder, backends) as running:
+                yield running, signals
+
+
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """Ask everything once, and wait until the numbers have arrived."""
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     folder = tmp_path_factory.mktemp("signals")
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o755)
     models = alpha_and_beta(folder)
-    place = free_place(folder)
-    rendering = render("team", [CPP, OLLAMA], models, Surroundings(place=place))
     mounts = {names.STORE_PATH: folder / "store"}
     runs = [(PROFILES[pool.spec.engine.name], pooled_models(pool, models), pool)
             for pool in (CPP, OLLAMA)]  # fmt: skip
@@ -102,24 +124,28 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     with (
         serving(*cpp_run, folder / "cpp", mounts) as cpp,
         serving(*ollama_run, folder / "oll", mounts) as ollama,
-        collecting_requests(folder / "collector", [CPP, OLLAMA]) as signals,
     ):
         backends = {
             "cpp.team": cpp.url.removeprefix("http://"),
             "oll.team": ollama.url.removeprefix("http://"),
-            COLLECTOR: signals.address,
         }
-        with gateway(often(rendering), place, folder, backends) as running:
-            answers = [(asked, *ask(running, asked)) for asked in ASKED]
-            unknown = {"model": CANARY, **SHORT}
-            assert post(running, "/v1/chat/completions", unknown).status_code == 404
-            signals.until(
-                "every request is counted",
-                lambda: signals.sums("paddock.gateway.requests").total() == len(ASKED),
-            )
-            signals.until("every record", lambda: len(signals.records()) == len(ASKED))
-            signals.until("every span", lambda: len(signals.received.spans()) == len(ASKED))
-            yield Seen(running, signals, answers)
+        yield Engines(folder, models, backends)
+
+
+@pytest.fixture(scope="module")
+def seen(engines: Engines) -> Iterator[Seen]:
+    """Ask everything once, and wait until the numbers have arrived."""
+    with engines.measured("numbers", [CPP, OLLAMA]) as (running, signals):
+        answers = [(asked, *ask(running, asked)) for asked in ASKED]
+        unknown = {"model": CANARY, **SHORT}
+        assert post(running, "/v1/chat/completions", unknown).status_code == 404
+        signals.until(
+            "every request is counted",
+            lambda: signals.sums("paddock.gateway.requests").total() == len(ASKED),
+        )
+        signals.until("every record", lambda: len(signals.records()) == len(ASKED))
+        signals.until("every span", lambda: len(signals.received.spans()) == len(ASKED))
+        yield Seen(running, signals, answers)
 
 
 def post(running: Gateway, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -221,6 +247,79 @@ def test_no_word_of_a_caller_is_in_what_was_told_or_logged(seen: Seen) -> None:
     assert CANARY not in seen.signals.received.text
     assert CANARY not in seen.gateway.log.read_text()
     assert CANARY not in seen.signals.log.read_text()
+
+
+def test_prompts_and_answers_are_in_the_record_of_who_asks_and_nowhere_else(
+    engines: Engines,
+) -> None:
+    with engines.measured("content", RECORDED) as (running, signals):
+        wanted = [talk(asked, post(running, asked.path, asked.body).text) for asked in ASKED]
+        long = {"model": "alpha", "prompt": CANARY + "x" * 100_000}
+        assert post(running, "/v1/completions", long).status_code == 400
+        count = len(ASKED) + 1
+        signals.until("every record", lambda: len(list(signals.log_records())) == count)
+        signals.until("every span", lambda: len(signals.received.spans()) == count)
+        records = list(signals.log_records())
+        quiet = [body for body in signals.received.bodies if "resourceLogs" not in body]
+        logs = running.log.read_text() + signals.log.read_text()
+
+    (cut,) = [each for each in records if CUT in each["attributes"]]
+    assert Counter(content_of(each) for each in records if each is not cut) == Counter(wanted)
+    assert {each["eventName"] for each in records} == {DETAILS}
+    prompt, answer = content_of(cut)
+    assert (prompt[: len(CANARY)], answer) == (CANARY, "")
+    assert 16_000 < len(prompt) < 17_000
+    assert not [body for body in quiet if CANARY in body]
+    assert CANARY not in logs
+    rest = json.dumps([without_content(each) for each in records])
+    assert CANARY not in rest
+
+
+DETAILS = "gen_ai.client.inference.operation.details"
+CUT = {"key": "paddock.content.truncated", "value": {"boolValue": True}}
+INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
+
+
+def without_content(record: Any) -> Any:
+    kept = [each for each in record["attributes"] if each["key"] not in (INPUT, OUTPUT)]
+    return {**record, "attributes": kept}
+
+
+def content_of(record: Any) -> tuple[str, str]:
+    """Return the words of a record's prompt and of its answer."""
+    values = {each["key"]: plain(each["value"]) for each in record["attributes"]}
+    prompt, answer = (
+        "".join(part["content"] for message in values.get(key, []) for part in message["parts"])
+        for key in (INPUT, OUTPUT)
+    )
+    assert all(message["role"] == "user" for message in values[INPUT])
+    for message in values.get(OUTPUT, []):
+        assert message["role"] == "assistant"
+        assert message["finish_reason"] in {"length", "stop"}
+    return prompt, answer
+
+
+def plain(value: Any) -> Any:
+    """Return what a value of OTLP's JSON stands for."""
+    if "arrayValue" in value:
+        return [plain(each) for each in value["arrayValue"].get("values", [])]
+    if "kvlistValue" in value:
+        return {each["key"]: plain(each["value"]) for each in value["kvlistValue"]["values"]}
+    return next(iter(value.values()))
+
+
+def talk(asked: Asked, text: str) -> tuple[str, str]:
+    """Return the words of a request, and those of its answer as a client puts them together."""
+    lines = [line.removeprefix("data: ") for line in text.splitlines() if line.strip()]
+    values = [json.loads(line) for line in lines if line != "[DONE]"]
+    prompt = asked.body.get("prompt") or TALK[0]["content"]
+    return prompt, "".join(words for value in values for words in words_of(value))
+
+
+def words_of(value: Any) -> Iterator[str]:
+    for choice in value.get("choices", [value]):
+        message = choice.get("message") or choice.get("delta") or {}
+        yield message.get("content") or choice.get("text") or choice.get("response") or ""
 
 
 async def test_ollama_pool_learns_from_the_gateways_collector_that_data_arrives(

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from paddock.api.inferencepool import EngineName
+from paddock.plan.gateway.content import CONTENT, CUT
 from paddock.plan.telemetry.engine_metrics import SCRAPED, UP, EngineMetric
 from paddock.plan.telemetry.request_metrics import (
     LOST,
@@ -52,4 +53,13 @@ def test_tables_are_the_catalog() -> None:
     rows = {row_of(metric) for metric in catalog.OPERATOR}
     rows |= {engine_row(metric) for metric in (*SCRAPED, UP)}
     rows |= {request_row(metric) for metric in (*REQUEST_METRICS, LOST[0], UPTIME)}
-    assert rows_of(PAGE.read_text()) == rows
+    attributes, told = content_rows(PAGE.read_text())
+    assert told == rows
+    assert attributes == {*CONTENT, CUT}
+
+
+def content_rows(page: str) -> tuple[set[str], set[tuple[str, ...]]]:
+    """Return the attributes of prompts and answers, which have two columns, and the metrics."""
+    every = rows_of(page)
+    attributes = {row[0] for row in every if len(row) == len(("attribute", "what it is"))}
+    return attributes, {row for row in every if row[0] not in attributes}

@@ -34,10 +34,12 @@ def listener(
     port: int = names.GATEWAY_PORT,
     *,
     traced: int | None = None,
+    recorders: Sequence[Json] = (),
 ) -> dict[str, Json]:
     """Return the listener; `routes` is either a source of the table or the table itself.
 
     `traced` is the percent of requests of which a trace begins; without it nothing is measured.
+    `recorders` are the filters that keep prompts and answers, where some pool asks for that.
     """
     return typed(
         "config.listener.v3.Listener",
@@ -49,7 +51,9 @@ def listener(
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(routes, access, traced=traced),
+                        "typed_config": _connection_manager(
+                            routes, access, traced=traced, recorders=recorders
+                        ),
                     }
                 ]
             }
@@ -57,10 +61,13 @@ def listener(
     )
 
 
-def _connection_manager(routes: Json, access: Access | None, *, traced: int | None) -> Json:
+def _connection_manager(
+    routes: Json, access: Access | None, *, traced: int | None, recorders: Sequence[Json]
+) -> Json:
     told: dict[str, Json] = {}
     if traced is not None:
-        told = {"access_log": access_logs(), "tracing": tracing(traced)}
+        content = bool(recorders)
+        told = {"access_log": access_logs(content=content), "tracing": tracing(traced)}
     return typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         **(routes if isinstance(routes, dict) else {}),
@@ -85,12 +92,12 @@ def _connection_manager(routes: Json, access: Access | None, *, traced: int | No
             "initial_connection_window_size": _CONNECTION_WINDOW,
         },
         local_reply_config=local_replies(),
-        http_filters=_filters(access),
+        http_filters=_filters(access, recorders),
         **told,
     )
 
 
-def _filters(access: Access | None) -> Sequence[Json]:
+def _filters(access: Access | None, recorders: Sequence[Json]) -> Sequence[Json]:
     return [
         _listed_paths_only(),
         *(verified_tokens(access, READY_PATH) if access is not None else ()),
@@ -102,6 +109,7 @@ def _filters(access: Access | None) -> Sequence[Json]:
         count_requests(),
         read_usage(),
         charge_tokens(),
+        *recorders,
         http_filter("router", "router.v3.Router"),
     ]
 

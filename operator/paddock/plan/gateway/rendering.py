@@ -27,6 +27,7 @@ from paddock.plan.gateway.clusters import (
     aggregate_cluster,
     pool_cluster,
 )
+from paddock.plan.gateway.content import content_filters
 from paddock.plan.gateway.issuers import issuer_cluster, named_by
 from paddock.plan.gateway.listener import listener
 from paddock.plan.gateway.routes import ROUTE_TABLE, route_table
@@ -115,11 +116,13 @@ def render(
     }
     collector = f"{names.GATEWAY_COLLECTOR}.{namespace}.svc.{around.domain}." if measured else None
     secured = certificate_pool(alive) is not None
-    front = listener(source, access, place.port, traced=traced)
+    recorders = content_filters(served)
+    front = listener(source, access, place.port, traced=traced, recorders=recorders)
     dynamic = _listeners(front, place, secured=secured)
     start = bootstrap(namespace, place, collector, secured=secured)
     judged = bootstrap(namespace, place, collector)
-    inline = listener({"route_config": _bare(table)}, access, place.port, traced=traced)
+    own = {"route_config": _bare(table)}
+    inline = listener(own, access, place.port, traced=traced, recorders=recorders)
     return Rendering(
         version=version_of(text(start), clusters, dynamic, table),
         bootstrap=text(start),

@@ -15,6 +15,7 @@ from paddock.plan.gateway import listing
 from paddock.plan.gateway.affinity import hash_of_route, script_of_route, shares_of_route
 from paddock.plan.gateway.catalog import Offer, Served
 from paddock.plan.gateway.clusters import aggregate_name, pool_cluster_name
+from paddock.plan.gateway.content import content_of_route
 from paddock.plan.gateway.guards import (
     for_every_model,
     is_guarded,
@@ -177,7 +178,9 @@ def _model_routes(served: Served, guards: Sequence[Json], front: Front) -> Itera
         yield _answer(_larger(_when(_named({"prefix": "/"}, served), guards), most), _TOO_LARGE, "")
     for paths, offers in groups.values():
         match = _when(_named(_any_of(paths), served), guards)
-        scripts = {**script_of_route(offers), **_usage(served, front)}
+        scripts = {
+            **script_of_route(offers), **_usage(served, front), **content_of_route(served),
+        }  # fmt: skip
         yield {
             **_forward(match, offers),
             "metadata": _told(served, offers[0], front.replicas),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
+from paddock.plan.gateway.content import CONTENT, CONTENT_METADATA, CUT, TRUNCATED
 from paddock.plan.gateway.guards import ID, JWT_FILTER, KEY
 from paddock.plan.gateway.identity import CALLER as HASHED
 from paddock.plan.gateway.usage import INPUT, OUTPUT, PER_TOKEN, STREAMED
@@ -103,14 +104,17 @@ def served_from(pool: str, engine: str) -> dict[str, Json]:
     return {"filter_metadata": {METADATA: {_POOL: pool, _ENGINE: engine}}}
 
 
-def access_logs() -> list[Json]:
-    """Return the loggers: counters and histograms, and one record for each request."""
+def access_logs(*, content: bool = False) -> list[Json]:
+    """Return the loggers: counters and histograms, and one record for each request.
+
+    With `content` a record holds what was kept of prompt and answer, too.
+    """
     return [
         _stats("model", REQUESTS),
         _stats(OUTPUT, TOKENS),
         _stats(STREAMED, STREAMS),
         _stats(PER_TOKEN, PER_TOKENS),
-        _records(),
+        _records(_content() if content else {}),
     ]
 
 
@@ -152,7 +156,12 @@ def _stat(measure: Measure) -> Json:
     return {"name": measure.name, "tags": tags}
 
 
-def _records() -> Json:
+def _content() -> Mapping[str, str]:
+    keys = {**CONTENT, CUT: TRUNCATED}
+    return {name: f"%DYNAMIC_METADATA({CONTENT_METADATA}:{key})%" for name, key in keys.items()}
+
+
+def _records(content: Mapping[str, str]) -> Json:
     fields = {
         **LABELS,
         CALLER: _WHO,
@@ -160,6 +169,7 @@ def _records() -> Json:
         "gen_ai.usage.output_tokens": _known(OUTPUT),
         "paddock.duration_ms": "%DURATION%",
         "paddock.first_byte_ms": FIRST_BYTE,
+        **content,
     }
     config = typed(
         "extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",

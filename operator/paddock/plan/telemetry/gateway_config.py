@@ -10,6 +10,7 @@ import yaml
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool, Otlp
+from paddock.plan.gateway.content import CONTENT, CUT, is_recorded
 from paddock.plan.gateway.signals import CALLER
 from paddock.plan.telemetry.collector import exporter_of
 from paddock.plan.telemetry.collector_config import own_metrics
@@ -24,6 +25,7 @@ _OPERATIONS = (
     ("embeddings", "(embed|embeddings)"),
     ("rerank", "rerank"),
 )
+_DETAILS = "gen_ai.client.inference.operation.details"
 _TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
 _MICROSECONDS_UNTIL = 10**17
 _KEPT = (
@@ -63,7 +65,7 @@ def build_gateway_config(
                 "spike_limit_percentage": 20,
             },
             **filters,
-            "transform": {"error_mode": "ignore", **_transforms()},
+            "transform": {"error_mode": "ignore", **_transforms(_recorded(pools))},
             "batch": {"timeout": "1s", "send_batch_max_size": 8192},
         },
         "exporters": exporters,
@@ -98,9 +100,14 @@ def _only(pools: Sequence[str]) -> Json:
     }
 
 
-def _transforms() -> dict[str, Json]:
+def _recorded(pools: Sequence[InferencePool]) -> list[str]:
+    return sorted(pool.metadata.name for pool in pools if is_recorded(pool))
+
+
+def _transforms(recorded: Sequence[str]) -> dict[str, Json]:
     shaped = [*_common(), f'delete_key(attributes, "{_FLAGS}")']
-    kept = f"keep_keys(attributes, {json.dumps(list(_KEPT))})"
+    kept = _keep(_KEPT)
+    content = (CUT, *CONTENT) if recorded else ()
     operation = 'attributes["gen_ai.operation.name"]'
     metrics = [*REQUEST_METRICS, *LOST, UPTIME]
     return {
@@ -114,7 +121,17 @@ def _transforms() -> dict[str, Json]:
                 "statements": [said for each in metrics for said in _rename(each)],
             },
         ],
-        "log_statements": [{"context": "log", "statements": [*shaped, *_numbers(), kept]}],
+        "log_statements": [
+            {
+                "context": "log",
+                "statements": [
+                    *shaped,
+                    *_numbers(),
+                    _keep((*_KEPT, *content)),
+                    *(_content(recorded) if recorded else ()),
+                ],
+            }
+        ],
         "trace_statements": [
             {
                 "context": "span",
@@ -129,6 +146,22 @@ def _transforms() -> dict[str, Json]:
             }
         ],
     }
+
+
+def _keep(keys: Sequence[str]) -> str:
+    return f"keep_keys(attributes, {json.dumps(list(keys))})"
+
+
+def _content(recorded: Sequence[str]) -> Iterator[str]:
+    """Yield how prompts and answers become what the conventions call them, of these pools only."""
+    others = " and ".join(f'attributes["{_POOL}"] != "{name}"' for name in recorded)
+    for key in (CUT, *CONTENT):
+        yield f'delete_key(attributes, "{key}") where attributes["{key}"] == "-" or ({others})'
+    for key in CONTENT:
+        value = f'attributes["{key}"]'
+        yield f'set(event_name, "{_DETAILS}") where {value} != nil'
+        yield f"set({value}, ParseJSON({value})) where {value} != nil"
+    yield f'set(attributes["{CUT}"], true) where attributes["{CUT}"] != nil'
 
 
 def _common() -> Iterator[str]:
