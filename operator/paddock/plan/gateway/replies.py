@@ -46,6 +46,11 @@ _OF_TOKENS: Json = {
         ),
     }
 }
+_INTERNAL = 500
+_FULL = Reply(
+    503, "server_error", "overloaded", "The gateway has more to hold than it can; try again."
+)
+"""Of a gateway whose memory fills: Envoy says 500 of requests that it ends as they arrive."""
 _UNAVAILABLE = 503
 _RETRY_AFTER: Json = {
     "header": {"key": "retry-after", "value": "2"},
@@ -73,7 +78,12 @@ def local_replies() -> Json:
     spent: Json = {"and_filter": {"filters": [_has_status(_SPENT.status), priced]}}
     special = [
         _mapper(reply, when, ollama=ollama)
-        for reply, when in ((_OVERFLOW, overflow), (_SPENT, spent), (_WITHOUT_TOKEN, _OF_TOKENS))
+        for reply, when in (
+            (_OVERFLOW, overflow),
+            (_SPENT, spent),
+            (_WITHOUT_TOKEN, _OF_TOKENS),
+            (_FULL, _has_status(_INTERNAL)),
+        )
         for ollama in (True, False)
     ]
     others = [
