@@ -86,6 +86,25 @@ async def test_router_serves_several_and_loads_late_what_is_not_preloaded(
     assert later.models == (LoadedModel("small", digest_of(beta), loaded=True, generated=True),)
 
 
+def test_server_says_that_it_closes_a_streams_connection_only_where_it_is_asked_to(
+    models: tuple[PooledModel, ...], tmp_path: Path
+) -> None:
+    body = {"model": "alpha", "prompt": "a", "max_tokens": 2}
+    with started(pool_of(EngineName.LLAMA_CPP, "alpha"), models[:1], tmp_path) as served:
+        said = {
+            (stream, asked): httpx.post(
+                f"{served.url}/v1/completions",
+                json={**body, "stream": stream},
+                headers={"connection": asked},
+                timeout=30,
+            ).headers.get("connection", "keep-alive")
+            for stream in (False, True)
+            for asked in ("keep-alive", "close")
+        }
+
+    assert said == {(stream, asked): asked for stream, asked in said}
+
+
 async def test_other_bytes_under_the_name_are_told_by_their_digest(
     models: tuple[PooledModel, ...], tmp_path: Path
 ) -> None:

@@ -120,6 +120,14 @@ def test_model_is_found_wherever_a_piece_of_the_body_ends(front: Gateway, end: s
     assert outcomes(front, contents) == ["beta"] * len(contents)
 
 
+def test_only_a_request_for_a_stream_asks_llama_server_to_close_its_connection(
+    front: Gateway, engines: Mapping[str, Answering]
+) -> None:
+    for asked, connection in ((b'"stream":true', "close"), (b'"stream":false', None)):
+        assert outcomes(front, [b'{"model":"alpha",%s}' % asked]) == ["alpha"]
+        assert engines["alpha"].headers[-1].get("connection") == connection
+
+
 BROKEN = {
     "two objects": b'{"model":"alpha"}{"model":"beta"}',
     "cut": b'{"model":"alpha"',

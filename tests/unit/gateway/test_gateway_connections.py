@@ -1,25 +1,29 @@
-"""Which connections to engines take more than one request: those that do not end without a word."""
+"""Which requests ask an engine to close their connection: streams of those that do so unsaid."""
+
+import json
 
 import pytest
 
 from paddock.api.inferencepool import EngineName
-from paddock.plan.gateway.clusters import pool_cluster
-from paddock.raw import at
-from support.stores import pool_of
-
-_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+from paddock.plan.gateway.reading import CONNECTION
+from paddock.plan.gateway.rendering import Surroundings, render
+from support.gateways import ALPHA
+from support.stores import pool_of, renamed
 
 
 @pytest.mark.parametrize(
-    ("engine", "most"),
-    [(EngineName.LLAMA_CPP, 1), (EngineName.OLLAMA, None), (EngineName.VLLM, None)],
+    "engines",
+    [
+        [EngineName.LLAMA_CPP],
+        [EngineName.OLLAMA],
+        [EngineName.VLLM],
+        [EngineName.VLLM, EngineName.LLAMA_CPP],
+    ],
 )
-def test_llama_server_gets_a_connection_for_each_request(
-    engine: EngineName, most: int | None
+def test_only_llama_server_is_asked_to_say_that_it_closes(
+    engines: list[EngineName],
 ) -> None:
-    options = at(
-        pool_cluster(pool_of(engine, "alpha"), "cluster.local"),
-        "typed_extension_protocol_options", _OPTIONS, "common_http_protocol_options",
-    )  # fmt: skip
-    assert options is not None
-    assert options.get("max_requests_per_connection") == most
+    pools = [renamed(pool_of(engine, "alpha"), engine.value.lower()) for engine in engines]
+    table = render("team", pools, {"alpha": ALPHA}, Surroundings()).routes
+
+    assert (CONNECTION in json.dumps(table)) == (EngineName.LLAMA_CPP in engines)

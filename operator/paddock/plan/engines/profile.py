@@ -130,10 +130,10 @@ class Profile:
     in_flight: int = 4
     """Requests that one replica serves at once, where nobody says."""
     keeps_connections: bool = True
-    """Whether an answer's connection may take the next request.
+    """Whether a stream's connection may take the next request.
 
-    llama-server (build 11669) closes it after each stream without having said so: a request that
-    comes there in that moment would get 503.
+    llama-server (build 11669) closes it without having said so, unless it was asked to: a request
+    that comes there in that moment would get 503.
     """
     joins_flags: bool = False
     """Whether a flag may carry its value after an equals sign."""

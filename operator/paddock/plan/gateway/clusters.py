@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
-from paddock.plan.engines.registry import PROFILES
 from paddock.plan.gateway.affinity import affinity_of_cluster
 from paddock.plan.gateway.limits import most_in_flight
 from paddock.plan.gateway.signals import served_from
@@ -34,13 +33,7 @@ def pool_cluster(pool: InferencePool, domain: str, envoys: int = 1) -> dict[str,
     metadata = served_from(pool.metadata.name, pool.spec.engine.name.value)
     name = pool_cluster_name(pool)
     cluster = _dns_cluster(name, service, names.ENGINE_PORT, most=most, metadata=metadata)
-    keeps = PROFILES[pool.spec.engine.name].keeps_connections
-    transport: Json = {_TRANSPORT: _http(keeps=keeps)}
-    return {
-        **cluster,
-        "typed_extension_protocol_options": transport,
-        **affinity_of_cluster(pool),
-    }
+    return {**cluster, **affinity_of_cluster(pool)}
 
 
 def _dns_cluster(
@@ -73,7 +66,7 @@ def _dns_cluster(
         **told,
         circuit_breakers={"thresholds": [_limits(most)]},
         outlier_detection=_ejection(),
-        typed_extension_protocol_options={_TRANSPORT: _http(keeps=True)},
+        typed_extension_protocol_options={_TRANSPORT: _http()},
     )
 
 
@@ -129,10 +122,9 @@ def _ejection() -> Json:
     }
 
 
-def _http(*, keeps: bool) -> Json:
-    once: dict[str, Json] = {} if keeps else {"max_requests_per_connection": 1}
+def _http() -> Json:
     return typed(
         "extensions.upstreams.http.v3.HttpProtocolOptions",
-        common_http_protocol_options={"idle_timeout": _KEEP_SECONDS, **once},
+        common_http_protocol_options={"idle_timeout": _KEEP_SECONDS},
         explicit_http_config={"http_protocol_options": {}},
     )

@@ -102,15 +102,15 @@ def _filters(access: Access | None, recorders: Sequence[Json]) -> Sequence[Json]
         _listed_paths_only(),
         *(verified_tokens(access, READY_PATH) if access is not None else ()),
         _without_our_headers(),
-        http_filter("whole-body", "buffer.v3.Buffer", max_request_bytes=BODY_BYTES),
         read_model(),
+        http_filter("whole-body", "buffer.v3.Buffer", max_request_bytes=BODY_BYTES),
         *(access.identity if access is not None else ()),
         conversation_filter(),
         count_requests(),
         read_usage(),
         charge_tokens(),
         *recorders,
-        http_filter("router", "router.v3.Router"),
+        http_filter("router", "router.v3.Router", dynamic_stats=False, suppress_envoy_headers=True),
     ]
 
 

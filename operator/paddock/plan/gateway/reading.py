@@ -1,8 +1,8 @@
 """How an Envoy learns which model a body names: a Lua script that finds it among the bytes. Pure.
 
 Parsing the whole body would cost many times its size, which one caller could use to end the Envoy.
-The script keeps one piece of it and steps over values; what they hold is for engines to judge. A
-body that two readers could understand in two ways is refused.
+The script reads each piece as it comes, so that others are answered between, and steps over values;
+what they hold is for engines to judge. A body that can be understood in two ways is refused.
 """
 
 from paddock.plan.gateway.xds import METADATA, http_filter
@@ -13,22 +13,39 @@ PIECE_BYTES = 65_536
 DEEPEST = 500
 """Engines themselves read hardly deeper."""
 MOST_STEPS = 2_000_000
-"""Quotes, brackets and keys of one body: about a fifth of a second."""
+"""Quotes, brackets and keys of one body: about a fifth of a second, over all its pieces."""
+CONNECTION = "connection"
+"""Where a request that asks for a stream says `close`."""
 _LONGEST_WORD = 2048
 """Names, numbers and keys that count are shorter; one of these is always whole in a piece."""
 
 READ_MODEL_SCRIPT = f"""
 local PIECE, WORD, DEEPEST, MOST = {PIECE_BYTES}, {_LONGEST_WORD}, {DEEPEST}, {MOST_STEPS}
-local QUOTE, COMMA, COLON, SLASH, OPEN, CLOSE, LIST = 34, 44, 58, 92, 123, 125, 91
+local QUOTE, COMMA, COLON, SLASH, OPEN, CLOSE, LIST, TRUE = 34, 44, 58, 92, 123, 125, 91, 116
+local NESTS, NEVER = {{'"', "{{", "[", "}}", "]"}}, math.huge
+local LITERALS = {{"true", "false", "null"}}
 local SIGNS = {{b = "\\b", f = "\\f", n = "\\n", r = "\\r", t = "\\t"}}
-local body, length, base, text, steps
+-- What is known of the body that is read now, and how often a text has been put in place.
+local text, ended, steps, streams, more, chunk, taken, size
+local looks = 0
 
-local function look(at)
-  base, text = at, body:getBytes(at, math.min(PIECE, length - at))
+-- Waits for the next piece, while other bodies may be read. What is before `from` is let go.
+local function look(from)
+  local kept = text:sub(from)
+  while taken == size and not ended do
+    local own_steps, own_streams, own_more = steps, streams, more
+    chunk, text = nil, nil
+    local arrived = own_more()
+    steps, streams, more = own_steps, own_streams, own_more
+    chunk, ended = arrived, not arrived
+    taken, size = 0, arrived and arrived:length() or 0
+  end
+  local length = math.min(PIECE, size - taken)
+  local piece = length > 0 and chunk:getBytes(taken, length) or ""
+  taken, looks = taken + length, looks + 1
+  text = kept == "" and piece or kept .. piece
   return 1
 end
-
-local function is_last() return base + #text >= length end
 
 local function step()
   steps = steps + 1
@@ -46,28 +63,45 @@ local function after_string(at)
     if quote then
       at = quote + 1
     else
-      if base + #text + escapes >= length then return nil end
-      at = look(base + #text + escapes)
+      if ended then return nil end
+      at = look(#text + 1 - escapes)
     end
   end
 end
 
+-- Returns where the first of the signs is, from `places`, which are those found before.
+local function next_sign(places, at)
+  local first = NEVER
+  for number = 1, #NESTS do
+    local place = places[number]
+    if place < at then
+      place = text:find(NESTS[number], at, true) or NEVER
+      places[number] = place
+    end
+    if place < first then first = place end
+  end
+  return first
+end
+
 local function after_nested(at)
-  local depth = 1
+  local depth, places, seen = 1, nil, nil
   while step() do
-    local place = text:find('["{{}}%[%]]', at)
-    local sign = place and text:byte(place)
-    if not place then
-      if is_last() then return nil end
-      at = look(base + #text)
-    elseif sign == QUOTE then
-      at = after_string(place + 1)
-      if not at then return nil end
+    if seen ~= looks then places, seen = {{0, 0, 0, 0, 0}}, looks end
+    local place = next_sign(places, at)
+    if place == NEVER then
+      if ended then return nil end
+      at = look(#text + 1)
     else
-      depth = depth + ((sign == OPEN or sign == LIST) and 1 or -1)
-      if depth == 0 then return place + 1 end
-      if depth > DEEPEST then return nil end
-      at = place + 1
+      local sign = text:byte(place)
+      if sign == QUOTE then
+        at = after_string(place + 1)
+        if not at then return nil end
+      else
+        depth = depth + ((sign == OPEN or sign == LIST) and 1 or -1)
+        if depth == 0 then return place + 1 end
+        if depth > DEEPEST then return nil end
+        at = place + 1
+      end
     end
   end
 end
@@ -75,14 +109,14 @@ end
 local function after_space(at)
   while true do
     local place = text:find("[^ \\t\\r\\n]", at)
-    if place and (#text - place >= WORD or is_last()) then return place, text:byte(place) end
-    if is_last() then return nil end
-    at = look(base + (place and place - 1 or #text))
+    if place and (ended or #text - place >= WORD) then return place, text:byte(place) end
+    if ended then return nil end
+    at = look(place or #text + 1)
   end
 end
 
 local function after_literal(at)
-  for _, literal in ipairs({{"true", "false", "null"}}) do
+  for _, literal in ipairs(LITERALS) do
     if text:sub(at, at + #literal - 1) == literal then return at + #literal end
   end
   return text:match("^%-?%d+%.?%d*[eE]?[%+%-]?%d*()", at)
@@ -105,45 +139,45 @@ local function plain(word)
   return (word:gsub("\\\\(.)(%x?%x?%x?%x?)", meant))
 end
 
-local function word_between(piece, first, past)
-  if piece ~= base or past - first > WORD then return nil end
+local function word_between(seen, first, past)
+  if seen ~= looks or past - first > WORD then return nil end
   return plain(text:sub(first, past - 2))
 end
 
 -- Returns the model or nil, and where the object's end or next comma is; false where unreadable.
 local function model_of_pair(at)
-  local piece, first = base, at + 1
+  local seen, first = looks, at + 1
   at = after_string(first)
-  local key = at and word_between(piece, first, at)
+  local key = at and word_between(seen, first, at)
   local sign
   if at then at, sign = after_space(at) end
   if not at or sign ~= COLON then return false end
   at, sign = after_space(at + 1)
   if not at then return false end
-  piece, first = base, at + 1
+  seen, first = looks, at + 1
   at = after_value(at, sign)
   if not at then return false end
+  streams = streams or key == "stream" and sign == TRUE
   if not key or key:lower() ~= "{MODEL}" then return nil, at end
-  local name = sign == QUOTE and key == "{MODEL}" and word_between(piece, first, at)
+  local name = sign == QUOTE and key == "{MODEL}" and word_between(seen, first, at)
   if not name or name:find("[^ -~]") then return false end
   return name, at
 end
 
-local function model_of_object()
-  local at, sign = after_space(look(0))
-  if not at or sign ~= OPEN then return false end
+local function model_of_object(at, sign)
+  if sign ~= OPEN then return false end
   at, sign = after_space(at + 1)
   local model
-  local ended = sign == CLOSE
-  while not ended do
+  local last = sign == CLOSE
+  while not last do
     if not at or sign ~= QUOTE or not step() then return false end
     local name
     name, at = model_of_pair(at)
     if name == false then return false end
     model = name or model
     at, sign = after_space(at)
-    ended = sign == CLOSE
-    if not ended then
+    last = sign == CLOSE
+    if not last then
       if sign ~= COMMA then return false end
       at, sign = after_space(at + 1)
     end
@@ -153,14 +187,16 @@ local function model_of_object()
 end
 
 function envoy_on_request(handle)
-  body = handle:body()
-  length = body and body:length() or 0
-  steps = 0
+  text, ended, steps, streams, more = "", false, 0, false, handle:bodyChunks()
+  chunk, taken, size = nil, 0, 0
   local model
-  if length > 0 then model = model_of_object() end
-  body, text = nil, nil
+  local at, sign = after_space(1)
+  if at then model = model_of_object(at, sign) end
+  text, more, chunk = nil, nil, nil
   local key = model and "{MODEL}" or model == nil and "{MISSING}" or "{UNREADABLE}"
-  handle:streamInfo():dynamicMetadata():set("{METADATA}", key, model or "yes")
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("{METADATA}", key, model or "yes")
+  if streams then metadata:set("{METADATA}", "{CONNECTION}", "close") end
   handle:clearRouteCache()
 end
 """

@@ -29,13 +29,13 @@ from paddock.plan.gateway.guards import (
 from paddock.plan.gateway.identity import CALLER_FILTER
 from paddock.plan.gateway.issuers import named_by
 from paddock.plan.gateway.limits import BODY_BYTES, buckets, counted, longest_body, times
-from paddock.plan.gateway.reading import MISSING, MODEL, UNREADABLE
+from paddock.plan.gateway.reading import CONNECTION, MISSING, MODEL, UNREADABLE
 from paddock.plan.gateway.signals import about
 from paddock.plan.gateway.spending import charged, purses, spending_of
 from paddock.plan.gateway.usage import usage_of_route
 from paddock.plan.gateway.visible import list_for
 from paddock.plan.gateway.ways import ways_of
-from paddock.plan.gateway.xds import METADATA, typed
+from paddock.plan.gateway.xds import METADATA, from_metadata, typed
 from paddock.settings import VERSION
 from paddock.wire import Json
 
@@ -54,7 +54,12 @@ _FIXED = {
 }  # fmt: skip
 _LISTS = (*_LISTS_OF_MODELS, *_FIXED)
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 400, 401, 403, 404
-_TOO_LARGE = 413
+_TOO_LARGE, _INTERNAL = 413, 500
+_UNREAD: Sequence[Json] = [
+    {**from_metadata(METADATA, key), "value": {"present_match": True}, "invert": True}
+    for key in (MODEL, MISSING, UNREADABLE)
+]
+"""Until the script has read the body no route is looked for among those of all models."""
 _LONGEST_BODY = 4_000_000
 _RETRY: Json = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -68,6 +73,19 @@ _RETRY: Json = {
     "host_selection_retry_max_attempts": 3,
 }
 """Nothing is sent twice: only what never reached an engine is tried again."""
+
+_PARTED: Mapping[str, Json] = {
+    "request_headers_to_add": [
+        {
+            "header": {
+                "key": "connection",
+                "value": f"%DYNAMIC_METADATA({METADATA}:{CONNECTION})%",
+            },
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }
+    ]
+}
+"""A request for a stream asks to have its connection closed after it, and is told that it will."""
 
 POST_PATHS = (*INFERENCE_PATHS, SHOW_PATH)
 GET_PATTERN = "|".join(
@@ -108,6 +126,7 @@ def route_table(
 def _routes(served: Sequence[Served], front: Front) -> Iterator[Json]:
     callers = front.callers
     yield _answer({"path": READY_PATH}, _OK, "{}")
+    yield _answer(_when({"prefix": "/"}, _UNREAD), _INTERNAL, "")
     unreadable = _metadata(UNREADABLE, {"exact": "yes"})
     one_object = "The body must be one JSON object that names its model once."
     yield _answer(_when({"prefix": "/"}, [unreadable]), _BAD_REQUEST, one_object)
@@ -226,7 +245,8 @@ def _forward(match: dict[str, Json], offers: Sequence[Offer]) -> dict[str, Json]
         **times(offers),
         "retry_policy": _RETRY,
     }
-    return {"match": match, "route": action}
+    parted = {} if all(offer.profile.keeps_connections for offer in offers) else _PARTED
+    return {"match": match, "route": action, **parted}
 
 
 def _where(offers: Sequence[Offer]) -> dict[str, Json]:
