@@ -10,6 +10,7 @@ from collections.abc import Callable
 import httpx
 from aiohttp import web
 
+from paddock import kinds
 from paddock.clock import Clock, SystemClock
 from paddock.facts import Key
 from paddock.handlers import Wakeups, watch
@@ -28,6 +29,7 @@ from paddock.supervisor import Supervisor
 from paddock.telemetry import catalog
 from paddock.telemetry.engines import EngineMeasures
 from paddock.telemetry.exposition import exposition
+from paddock.telemetry.limits import token_limits
 from paddock.telemetry.objects import ObjectMeasures
 from paddock.telemetry.otlp import exporting
 from paddock.telemetry.registry import Registry
@@ -72,6 +74,7 @@ class Operator:
         """Say how the numbers of this process are read."""
         read, meter = self.registry.read, self.cluster.meter
         read(catalog.QUEUE_DEPTH, lambda: {(): len(self.queue)})
+        read(catalog.TOKEN_LIMIT, lambda: token_limits(self.cache.list(kinds.INFERENCE_POOLS)))
         read(
             catalog.PASSES,
             lambda: {tuple(key): count for key, count in self.passes.outcomes.items()},

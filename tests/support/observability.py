@@ -46,8 +46,17 @@ def rule_groups() -> list[Any]:
 
 
 def alerts() -> dict[str, Any]:
-    return {rule["alert"]: rule for group in rule_groups() for rule in group["rules"]}
+    return {rule["alert"]: rule for rule in _rules() if "alert" in rule}
+
+
+def recorded() -> dict[str, str]:
+    """Return what is recorded under which name."""
+    return {rule["record"]: rule["expr"] for rule in _rules() if "record" in rule}
+
+
+def _rules() -> Iterator[Any]:
+    return (rule for group in rule_groups() for rule in group["rules"])
 
 
 def metrics_of(query: str) -> set[str]:
-    return set(re.findall(r"\b(?:paddock|gen_ai)_\w+", query)) - _LABELS
+    return set(re.findall(r"\b(?:paddock|gen_ai)[_:][\w:]+", query)) - _LABELS

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +67,13 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, jobs: Mapping[str, int]) -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path, jobs: Mapping[str, int], rules: Sequence[Any] = ()
+) -> Iterator[Prometheus]:
     """Run one that scrapes these loopback ports each second, and takes remote writes."""
     folder.mkdir()
+    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": list(rules)}))
+    evaluated = {"global": {"evaluation_interval": "1s"}, "rule_files": ["rules.yml"]}
     port, found = free_port(), tools()
     scrapes = [
         {
@@ -80,7 +84,7 @@ def prometheus(folder: Path, jobs: Mapping[str, int]) -> Iterator[Prometheus]:
         }
         for name, target in jobs.items()
     ]
-    (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": scrapes}))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump({**evaluated, "scrape_configs": scrapes}))
     url = f"http://127.0.0.1:{port}"
     command = [
         found.program("prometheus"), f"--config.file={folder}/prometheus.yml",

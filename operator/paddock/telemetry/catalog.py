@@ -157,6 +157,14 @@ ENGINE_GPU_MEMORY = Metric(
     _ENGINE_LABELS,
     limit=_MOST_MODELS,
 )
+TOKEN_LIMIT = Metric(
+    "paddock.gateway.token_limit",
+    MetricKind.GAUGE,
+    "{token}",
+    "Tokens that each caller may use of a model in a minute, where there is a limit.",
+    {"namespace": NAMES, "model": NAMES},
+    limit=_MOST_MODELS,
+)
 
 OPERATOR = (
     QUEUE_DEPTH,
@@ -174,4 +182,5 @@ OPERATOR = (
     ENGINE_LOADED,
     ENGINE_MEMORY,
     ENGINE_GPU_MEMORY,
+    TOKEN_LIMIT,
 )

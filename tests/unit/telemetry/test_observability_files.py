@@ -14,6 +14,7 @@ from support.observability import (
     alerts,
     metrics_of,
     panels,
+    recorded,
     rule_groups,
     variables,
 )
@@ -28,12 +29,12 @@ def known() -> set[str]:
         parts = ("_bucket", "_sum", "_count")
         histogram = metric.kind is MetricKind.HISTOGRAM
         found |= {f"{name}{part}" for part in parts} if histogram else {name}
-    return found
+    return found | set(recorded())
 
 
 def test_every_metric_of_every_query_exists() -> None:
     queries = [*(query for _, query in panels()), *variables()]
-    queries += [rule["expr"] for rule in alerts().values()]
+    queries += [*(rule["expr"] for rule in alerts().values()), *recorded().values()]
     assert len(queries) > 30
     assert {name for query in queries for name in metrics_of(query)} <= known()
     assert all(metrics_of(query) for query in queries)
@@ -52,7 +53,7 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert set(rule["annotations"]) == {"summary", "description"}
         assert all(words.endswith(".") for words in rule["annotations"].values())
-    assert len(alerts()) == sum(len(group["rules"]) for group in rule_groups())
+    assert len(alerts()) + len(recorded()) == sum(len(group["rules"]) for group in rule_groups())
 
 
 def test_monitor_picks_the_operators_pods_and_keeps_our_labels() -> None:
