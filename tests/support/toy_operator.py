@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import paddock.lean  # noqa: F401 - the operator's command starts like this
 from paddock import kinds, names
 from paddock.api.base import ObjectMeta
 from paddock.api.localmodel import LocalModel

@@ -10,6 +10,7 @@ MAX_LINES, MAX_FUNCTION, MAX_PARAMETERS, MIN_PURE_SHARE = 400, 60, 7, 0.45
 LEAVES = {"callers", "certificates", "names", "errors", "settings", "clock", "wire", "raw"}
 LAYERS = (
     {"__main__", "cli"},
+    {"lean"},
     {"run"},
     {"handlers", "health", "resync", "supervisor"},
     {"queue", "passes", "lease", "routes"},

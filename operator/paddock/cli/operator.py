@@ -6,6 +6,7 @@ import socket
 
 import click
 
+import paddock.lean  # noqa: F401 - acts when it is imported, before what comes next
 from paddock.run import run_operator
 from paddock.settings import Exposure, HardwareDefaults, Images, Settings, SourcePolicy
 from paddock.telemetry.logs import configure

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC
 
 import httpx
-from cryptography import x509
 
 from paddock import names
 from paddock.certificates import Certificate, CertificateReport
@@ -60,6 +59,10 @@ def _served(chain: Json) -> Certificate | None:
 
 
 def _mounted(block: str) -> Certificate | None:
+    if not block:
+        return None
+    from cryptography import x509  # noqa: PLC0415 - 8 MiB, where a gateway ends TLS alone
+
     try:
         found = x509.load_pem_x509_certificate(block.encode())
     except ValueError:

@@ -5,8 +5,6 @@ Pure.
 
 from collections.abc import Iterator, Sequence
 
-from cryptography import x509
-
 from paddock.api.inferencepool import EngineName, Hardware, InferencePool
 from paddock.plan.deployment import NVIDIA_GPU
 from paddock.plan.engines.overrides import refuse_overrides
@@ -88,6 +86,8 @@ def _authorities(pool: InferencePool) -> Iterator[Refusal]:
 
 
 def _is_readable(authority: str) -> bool:
+    from cryptography import x509  # noqa: PLC0415 - 8 MiB, for pools with such an issuer alone
+
     try:
         return bool(x509.load_pem_x509_certificates(authority.encode()))
     except ValueError:
