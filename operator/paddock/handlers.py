@@ -74,13 +74,14 @@ class Wakeups:
     def listed(self, kind: Kind, manifest: Manifest) -> None:
         """Take an object that is there; it wakes passes only if it is news.
 
-        Our own write may have brought a spec that no pass has seen: that is news here too.
+        Our own write may have brought a spec that no pass has seen: that is news here too. One
+        that was seen, as thousands are after a restart, goes behind whatever changes meanwhile.
         """
         before = self._before(kind, manifest)
         news = self._cache.put(kind, manifest)
         unseen = kind in kinds.OWN and not is_observed(manifest)
         if news == "newer" or (news == "same" and unseen):
-            self.wake(kind, manifest, before=before)
+            self.wake(kind, manifest, before=before, behind=not unseen)
 
     def relisted_with(self, kind: Kind, manifest: Manifest) -> None:
         """Take an object that a list by the watch layer brought: deletions may be missing."""
@@ -100,14 +101,18 @@ class Wakeups:
         before: Manifest | None = None,
         gone: bool = False,
         itself: bool = True,
+        behind: bool = False,
     ) -> None:
-        """Queue the passes an object concerns; `itself` is whether its own pass is among them."""
+        """Queue the passes an object concerns; `itself` is whether its own pass is among them.
+
+        Its own may be to come `behind` those of news.
+        """
         own = Key(kind.plural, *place_of(manifest))
         for key in set(keys_for(kind, manifest, self._cache, before=before, gone=gone)):
             if key != own:
                 self._queue.add(key, self._settle)
             elif itself:
-                self._queue.add(key)
+                self._queue.add(key, behind=behind)
 
     def _before(self, kind: Kind, manifest: Manifest) -> Manifest | None:
         metadata = manifest.get("metadata")

@@ -22,12 +22,12 @@ WAYS: dict[str, Way] = {
 }
 
 
-def tiny(version: int, *, generation: int, observed: int) -> Manifest:
+def tiny(version: int, *, generation: int, observed: int, name: str = "tiny") -> Manifest:
     return {
         "apiVersion": LOCAL_MODELS.api_version,
         "kind": LOCAL_MODELS.kind,
         "metadata": {
-            "name": "tiny", "namespace": "team", "uid": "u", "resourceVersion": str(version),
+            "name": name, "namespace": "team", "uid": name, "resourceVersion": str(version),
             "generation": generation,
         },
         "spec": {"source": "https://models.example.com/a.gguf"},
@@ -57,3 +57,28 @@ async def test_what_is_older_than_the_cache_wakes_nobody(way: str) -> None:
     WAYS[way](Wakeups(cache, queue, 0.0), tiny(10, generation=2, observed=1))
 
     assert len(queue) == 0
+
+
+async def test_change_goes_before_the_first_passes_of_two_thousand_settled_objects() -> None:
+    queue = Queue[Key](first=0.5, limit=1.0)
+    wakeups = Wakeups(Cache(ALL, index_of), queue, 60.0)
+    for number in range(2000):
+        settled = tiny(number + 1, generation=1, observed=1, name=f"m{number:04}")
+        wakeups.listed(LOCAL_MODELS, settled)
+    first = [await queue.take() for _ in range(8)]
+    wakeups.changed(LOCAL_MODELS, tiny(3000, generation=2, observed=1, name="m1999"))
+    wakeups.changed(LOCAL_MODELS, tiny(3001, generation=1, observed=0, name="new"))
+
+    assert [each.name for each in first] == [f"m{number:04}" for number in range(8)]
+    assert [(await queue.take()).name for _ in range(3)] == ["m1999", "new", "m0008"]
+    assert len(queue) == 2000 - 8 - 2
+
+
+async def test_what_nobody_has_looked_at_is_first_after_a_restart() -> None:
+    queue = Queue[Key](first=0.5, limit=1.0)
+    wakeups = Wakeups(Cache(ALL, index_of), queue, 60.0)
+    for name, observed in (("settled", 1), ("changed", 0), ("also-settled", 1)):
+        wakeups.listed(LOCAL_MODELS, tiny(7, generation=1, observed=observed, name=name))
+
+    order = [(await queue.take()).name for _ in range(3)]
+    assert order == ["changed", "settled", "also-settled"]
