@@ -1,7 +1,6 @@
 """Frozen records passed between the stages of a pass: what was observed, decided and done.
 
-Pure data. `observe` makes them out of raw objects, `plan` and `status` read them, nothing changes
-them. `None` means absent, never failed.
+Pure data: `observe` makes them, `plan` and `status` read them. `None` means absent, never failed.
 """
 
 from collections.abc import Mapping
@@ -60,6 +59,7 @@ class ContainerFact:
     last_exit_message: str | None = None
     memory_limit: str | None = None
     image: str | None = None
+    running_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,9 @@ class LoadedModel:
     generated: bool | None = None
     error: str | None = None
     memory: int | None = None
-    """What it takes while it is loaded; None where the engine does not say."""
     gpu_memory: int | None = None
-    """How much of that is the GPUs'."""
+    """What it takes while it is loaded and how much of that is the GPUs'; None where not said."""
+    load_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,12 +149,14 @@ class Conductor:
         if pool is None:
             self._memories.pop(key, PoolMemory()).proofs.forget()
             self._histories.pop(key, None)
+            self._measures.loads.forget(key)
             return Done()
         memory = self._memories.setdefault(key, PoolMemory())
         with span("observe"):
             facts = await observe_pool(
                 pool, self._warnings, self._cache, self._clock, self._client, memory
             )
+        self._measures.loads.note(key, facts)
         facts = replace(
             facts,
             history=self._histories.get(key),

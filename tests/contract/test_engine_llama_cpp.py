@@ -84,6 +84,7 @@ async def test_router_serves_several_and_loads_late_what_is_not_preloaded(
         LoadedModel("small", digest_of(beta), loaded=False, generated=False),
     )
     assert later.models == (LoadedModel("small", digest_of(beta), loaded=True, generated=True),)
+    assert (later.models[0].load_seconds or 0) > 0
 
 
 def test_server_says_that_it_closes_a_streams_connection_only_where_it_is_asked_to(

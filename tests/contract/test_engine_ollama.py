@@ -101,6 +101,9 @@ async def test_several_models_are_served_from_their_blobs_and_only_the_preloaded
             LoadedModel("b", digest_of(beta), loaded=False, generated=False),
         ),
     )
+    loading, waiting = (each.load_seconds for each in report.models)
+    assert waiting is None
+    assert (loading or 0) > 0
 
 
 async def test_model_joins_a_running_engine_without_a_restart(store: Store, tmp_path: Path) -> None:

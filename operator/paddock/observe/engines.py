@@ -4,6 +4,7 @@ I/O: reads only, never raises for an engine that is not well. Routes and fields 
 ollama 0.17.4 and llama-server build 11669, both tried, and of vLLM 0.11 as documented.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -164,12 +165,15 @@ async def _proven(
     if not model.generate:
         problem = f"{name} cannot be used: {found.error}." if found.error else None
         return LoadedModel(name, found.digest, found.loaded, generated=False, error=problem)
+    started = asyncio.get_running_loop().time()
     try:
         await _generate(asker, engine, model)
     except EngineError as error:
         sentence = f"{name} did not generate a token: {found.error or error}."
         return LoadedModel(name, found.digest, found.loaded, None, sentence)
-    return LoadedModel(name, found.digest, loaded=True, generated=True)
+    took = asyncio.get_running_loop().time() - started
+    seconds = None if found.loaded else took
+    return LoadedModel(name, found.digest, loaded=True, generated=True, load_seconds=seconds)
 
 
 async def _generate(asker: Asker, engine: EngineName, model: ExpectedModel) -> None:

@@ -75,6 +75,7 @@ def _container_fact(
         last_exit_message=text(before, "message"),
         memory_limit=limits.get(name),
         image=text(status, "image"),
+        running_since=text(status, "state", "running", "startedAt"),
     )
 
 

@@ -130,6 +130,8 @@ def _kept(before: LoadedModel | None, after: LoadedModel) -> LoadedModel:
         return after
     if after.memory is None:
         after = replace(after, memory=before.memory, gpu_memory=before.gpu_memory)
+    if after.load_seconds is None:
+        after = replace(after, load_seconds=before.load_seconds)
     return replace(after, generated=True) if before.generated and not after.generated else after
 
 

@@ -157,6 +157,14 @@ ENGINE_GPU_MEMORY = Metric(
     _ENGINE_LABELS,
     limit=_MOST_MODELS,
 )
+ENGINE_LOAD = Metric(
+    "paddock.engine.load.duration",
+    MetricKind.HISTOGRAM,
+    "s",
+    "How long an engine took to load a model.",
+    {"namespace": NAMES, "pool": NAMES, "model": NAMES, "engine": ENGINES},
+    _LONG,
+)
 TOKEN_LIMIT = Metric(
     "paddock.gateway.token_limit",
     MetricKind.GAUGE,
@@ -182,5 +190,6 @@ OPERATOR = (
     ENGINE_LOADED,
     ENGINE_MEMORY,
     ENGINE_GPU_MEMORY,
+    ENGINE_LOAD,
     TOKEN_LIMIT,
 )

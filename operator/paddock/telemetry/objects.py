@@ -12,6 +12,7 @@ from paddock.api.reasons import ConditionType
 from paddock.clock import parse_rfc3339
 from paddock.facts import Key, Kind
 from paddock.telemetry import catalog
+from paddock.telemetry.loads import LoadMeasures
 from paddock.telemetry.registry import Labels, Registry
 
 _FIRST_PASS_SECONDS = 60.0
@@ -24,6 +25,7 @@ class ObjectMeasures:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._pulls: dict[Labels, Progress] = {}
+        self.loads = LoadMeasures(registry)
         registry.read(catalog.PULL_PROGRESS, self._bytes)
         registry.read(catalog.PULL_SIZE, self._sizes)
 
