@@ -1,6 +1,7 @@
 """A store on disk holding tiny real models, and the LocalModels that the puller would have made."""
 
 import hashlib
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,6 @@ from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
 from paddock.plan.engines.profile import PooledModel
-from paddock.puller.chat_templates import ChatTemplate
 from paddock.puller.fetch import StoredFile
 from paddock.puller.gguf import read_header
 from paddock.puller.ollama_manifest import build_manifest
@@ -45,16 +45,17 @@ def add_tiny_model(
     *,
     seed: int,
     claim: str = "shared",
-    template: ChatTemplate | None = None,
+    markers: Collection[str] = (),
 ) -> LocalModel:
     """Write one model into the store and return it as Ready."""
-    weights = write_tiny_model(store.partial / name, seed=seed, name=name)
+    weights = write_tiny_model(store.partial / name, seed=seed, name=name, markers=markers)
     digest = f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
     size = weights.stat().st_size
     with weights.open("rb") as stream:
         header = read_header(stream, size)
     store.commit(weights, digest)
     file = f"{name}.gguf"
+    template = header.missing_template
     manifest, digests = build_manifest(
         partial(store.add_bytes, name), StoredFile(file, digest, size, header), None, template
     )
@@ -68,6 +69,7 @@ def add_tiny_model(
         architecture="llama",
         contextLength=header.context_length,
         cacheValuesPerToken=header.cache_values_per_token,
+        chatTemplate=template.name if template else None,
     )
 
 

@@ -1,5 +1,6 @@
 """A real GGUF model of 0.4 MB with random weights: 2 layers, 64 dimensions, a byte vocabulary."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import gguf
@@ -9,8 +10,13 @@ LAYERS, WIDTH, HEADS, INNER, CONTEXT = 2, 64, 2, 128, 2048
 TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 
 
-def write_tiny_model(path: Path, *, seed: int = 7, name: str = "tiny") -> Path:
-    """Write the model; the same seed and name give the same bytes."""
+def write_tiny_model(
+    path: Path, *, seed: int = 7, name: str = "tiny", markers: Collection[str] = ()
+) -> Path:
+    """Write the model; the same arguments give the same bytes.
+
+    With markers, which become tokens, it brings no chat template.
+    """
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name(name)
     writer.add_context_length(CONTEXT)
@@ -22,7 +28,9 @@ def write_tiny_model(path: Path, *, seed: int = 7, name: str = "tiny") -> Path:
     writer.add_rope_dimension_count(WIDTH // HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    vocabulary = _add_vocabulary(writer)
+    vocabulary = _add_vocabulary(writer, markers)
+    if not markers:
+        writer.add_chat_template(TEMPLATE)
     _add_tensors(writer, vocabulary, np.random.default_rng(seed))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -31,12 +39,12 @@ def write_tiny_model(path: Path, *, seed: int = 7, name: str = "tiny") -> Path:
     return path
 
 
-def _add_vocabulary(writer: gguf.GGUFWriter) -> int:
+def _add_vocabulary(writer: gguf.GGUFWriter, markers: Collection[str]) -> int:
     special = [b"<unk>", b"<s>", b"</s>"]
     tokens = special + [f"<0x{byte:02X}>".encode() for byte in range(256)]
     letters = [bytes([byte]) for byte in range(33, 127)] + ["\u2581".encode()]
-    tokens += letters
-    kinds = [2, 3, 3] + [6] * 256 + [1] * len(letters)
+    tokens += letters + [marker.encode() for marker in markers]
+    kinds = [2, 3, 3] + [6] * 256 + [1] * len(letters) + [3] * len(markers)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     writer.add_token_scores([0.0] * len(tokens))
@@ -44,7 +52,6 @@ def _add_vocabulary(writer: gguf.GGUFWriter) -> int:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    writer.add_chat_template(TEMPLATE)
     return len(tokens)
 
 

@@ -160,6 +160,13 @@ class Artifact(Record):
     cache_values_per_token: Annotated[
         int | None, Field(description="Numbers that one token keeps in the context's cache.")
     ] = None
+    chat_template: Annotated[
+        str | None,
+        Field(
+            description="Family of chat templates that engines are told, by the vocabulary of a "
+            "GGUF file that brings no template."
+        ),
+    ] = None
     bytes: int
     revision: str | None = None
     files: tuple[ArtifactFile, ...] = ()

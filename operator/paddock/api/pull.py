@@ -75,6 +75,7 @@ class PullResult(Record):
     quantization: str | None = None
     context_length: int | None = None
     cache_values_per_token: int | None = None
+    chat_template: str | None = None
     revision: str | None = None
 
 

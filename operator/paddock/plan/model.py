@@ -269,6 +269,7 @@ def _artifact_of(result: PullResult) -> Artifact:
         quantization=result.quantization,
         context_length=result.context_length,
         cache_values_per_token=result.cache_values_per_token,
+        chat_template=result.chat_template,
         bytes=result.bytes,
         revision=result.revision,
         files=result.files,

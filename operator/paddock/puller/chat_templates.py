@@ -1,11 +1,15 @@
-"""Ollama's chat template for a GGUF file that carries another engine's.
+"""Chat templates for a GGUF file that an engine finds none in.
 
 Pure. A GGUF file holds a Jinja template; Ollama reads Go templates and, finding none in the
 manifest, renders a chat as its bare words: no roles, no system prompt. So the family of the Jinja
 template is told by its markers, as llama.cpp tells it (src/llama-chat.cpp), and its plain form is
 written in Go. Tools and thinking are not in it: a Modelfile's own template goes before.
+
+A file without any template tells its family by its vocabulary: what opens and ends a turn is a
+token of its own. Without it llama.cpp takes ChatML, whose markers a model of another family prints.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
@@ -14,7 +18,7 @@ CHAT_TEMPLATE = "tokenizer.chat_template"
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """One family of chat formats; `markers` must all be in the Jinja text."""
+    """One family of chat formats; `markers` must all be in the Jinja text, or all be tokens."""
 
     name: str
     markers: tuple[str, ...]
@@ -75,6 +79,10 @@ _MISTRAL_7 = (
 
 FAMILIES = (
     ChatTemplate(
+        "phi4", ("<|im_start|>", "<|im_sep|>"),
+        _turns("<|im_start|>", "<|im_sep|>", "<|im_end|>"), ("<|im_start|>", "<|im_end|>"),
+    ),
+    ChatTemplate(
         "chatml", ("<|im_start|>",),
         _turns("<|im_start|>", "\n", "<|im_end|>\n"), ("<|im_start|>", "<|im_end|>"),
     ),
@@ -108,11 +116,13 @@ FAMILIES = (
 """In the order in which they are looked for; named as llama.cpp names them."""
 
 
-def detect_template(jinja: object) -> ChatTemplate | None:
-    """Return the family of a Jinja chat template, or None if it is none that is known."""
-    if not isinstance(jinja, str):
-        return None
+MARKERS = frozenset(marker for family in FAMILIES for marker in family.markers)
+"""What a vocabulary is searched for."""
+
+
+def detect_template(said: Container[str]) -> ChatTemplate | None:
+    """Return the family of a Jinja text, or of a vocabulary; None if it is none that is known."""
     for family in FAMILIES:
-        if all(marker in jinja for marker in family.markers):
+        if all(marker in said for marker in family.markers):
             return family
     return None

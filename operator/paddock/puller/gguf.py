@@ -1,7 +1,8 @@
 """A bounded reader of GGUF headers: what the file says of itself, checked against its size.
 
 Pure over an open file. Own code because a header is hostile input: every count and length is
-bounded before it is used, arrays are skipped and not kept. Format: ggml's docs/gguf.md, versions 2
+bounded before it is used, arrays are skipped and not kept; a vocabulary is only searched for the
+markers of chat formats. Format: ggml's docs/gguf.md, versions 2
 and 3. A test holds it to the `gguf` package.
 """
 
@@ -10,6 +11,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from paddock.puller.chat_templates import CHAT_TEMPLATE, MARKERS, ChatTemplate, detect_template
 
 MAGIC = b"GGUF"
 MAX_ENTRIES = 65_536
@@ -25,6 +28,10 @@ MAX_STRINGS = 4 << 20
 """Strings that are skipped together; the largest vocabularies have a tenth of it, with merges."""
 MAX_HEADER = 256 << 20
 _STRING, _ARRAY = 8, 9
+_TOKENS = "tokenizer.ggml.tokens"
+_BASE_NAME, _FINETUNE = "general.basename", "general.finetune"
+"""llama.cpp's converter writes the second for what was trained further, as `it` or `Instruct`."""
+_MARKERS = frozenset(marker.encode() for marker in MARKERS)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
             12: "d"}  # fmt: skip
 _FILE_TYPES = {
@@ -59,6 +66,22 @@ class GgufHeader:
     values: Mapping[str, Scalar]
     parameters: int
     tensors: int
+    markers: frozenset[str] = frozenset()
+    """Those of chat formats that are tokens of its vocabulary."""
+
+    @property
+    def own_template(self) -> str | None:
+        """Return the chat template that the file brings."""
+        return self._text(CHAT_TEMPLATE)
+
+    @property
+    def missing_template(self) -> ChatTemplate | None:
+        """Return the chat template that engines have to be told, as the file brings none.
+
+        None for weights that were made for no chat: markers are tokens there too, of no meaning.
+        """
+        is_base = _BASE_NAME in self.values and _FINETUNE not in self.values
+        return None if self.own_template or is_base else detect_template(self.markers)
 
     @property
     def architecture(self) -> str | None:
@@ -146,7 +169,9 @@ class _Reader:
             raise GgufError("The GGUF header has an entry without a name.")
         return name
 
-    def skip_texts(self, count: int) -> None:
+    def skip_texts(self, count: int, wanted: frozenset[bytes] = frozenset()) -> frozenset[bytes]:
+        """Go past so many strings; return those among them that are wanted."""
+        found, longest = set(), max(map(len, wanted), default=-1)
         self._strings -= count
         if self._strings < 0:
             raise GgufError("The GGUF header has more strings than any model needs.")
@@ -154,7 +179,11 @@ class _Reader:
             length = self.number("Q")
             if length > MAX_STRING:
                 raise GgufError("A GGUF string is longer than any model needs.")
-            self.skip(length)
+            if length > longest:
+                self.skip(length)
+            elif (text := self.take(length)) in wanted:
+                found.add(text)
+        return frozenset(found)
 
 
 def read_header(stream: BinaryIO, size: int) -> GgufHeader:
@@ -169,24 +198,24 @@ def read_header(stream: BinaryIO, size: int) -> GgufHeader:
     if tensors > MAX_ENTRIES or entries > MAX_ENTRIES:
         raise GgufError("The GGUF header counts more entries than any model has.")
     values: dict[str, Scalar] = {}
+    markers: frozenset[str] = frozenset()
     for _ in range(entries):
         key = reader.name(MAX_KEY)
         if key in values:
             raise GgufError(f"The GGUF header says {key[:64]!r} twice.")
-        value = _value(reader, reader.number("I"))
-        if value is not None:
-            values[key] = value
+        kind = reader.number("I")
+        if kind == _ARRAY:
+            found = _skip_array(reader, _MARKERS if key == _TOKENS else frozenset())
+            markers |= {text.decode() for text in found}
+        else:
+            values[key] = _value(reader, kind)
     parameters = _check_tensors(reader, tensors, _alignment(values), size)
-    return GgufHeader(values, parameters, tensors)
+    return GgufHeader(values, parameters, tensors, markers)
 
 
-def _value(reader: _Reader, kind: int) -> Scalar | None:
-    """Return a scalar; skip an array and return None."""
+def _value(reader: _Reader, kind: int) -> Scalar:
     if kind == _STRING:
         return reader.text(MAX_STRING)
-    if kind == _ARRAY:
-        _skip_array(reader)
-        return None
     if kind not in _SCALARS:
         raise GgufError(f"GGUF value type {kind} does not exist.")
     code = _SCALARS[kind]
@@ -195,16 +224,17 @@ def _value(reader: _Reader, kind: int) -> Scalar | None:
     return scalar
 
 
-def _skip_array(reader: _Reader) -> None:
+def _skip_array(reader: _Reader, wanted: frozenset[bytes]) -> frozenset[bytes]:
+    """Go past an array; return the strings in it that are wanted."""
     kind, count = reader.number("I"), reader.number("Q")
     if count > MAX_ARRAY:
         raise GgufError(f"A GGUF array of {count} values is longer than any model needs.")
     if kind == _STRING:
-        reader.skip_texts(count)
-    elif kind in _SCALARS:
-        reader.skip(count * struct.calcsize(_SCALARS[kind]))
-    else:
+        return reader.skip_texts(count, wanted)
+    if kind not in _SCALARS:
         raise GgufError(f"GGUF arrays of type {kind} are not read by engines.")
+    reader.skip(count * struct.calcsize(_SCALARS[kind]))
+    return frozenset()
 
 
 def _alignment(values: Mapping[str, Scalar]) -> int:

@@ -8,9 +8,10 @@ from functools import partial
 from paddock.api.localmodel import ArtifactFile
 from paddock.api.pull import PullPlan, PullReason, PullResult
 from paddock.api.source import ClaimSource, Source, SourceError, parse_source
-from paddock.puller.chat_templates import CHAT_TEMPLATE, detect_template
+from paddock.puller.chat_templates import ChatTemplate, detect_template
 from paddock.puller.claim import Importer, find_files, revision_of
 from paddock.puller.fetch import TRIES, Fetcher, StoredFile
+from paddock.puller.gguf import GgufHeader
 from paddock.puller.meter import Meter
 from paddock.puller.ollama_manifest import build_manifest
 from paddock.puller.problems import PullError
@@ -101,8 +102,7 @@ def _ollama(
     if len(files) != 1 or files[0].header is None:
         return None, ()
     said_by_source = any(kind.endswith(".template") for kind, _ in offer.layers)
-    jinja = files[0].header.values.get(CHAT_TEMPLATE)
-    template = None if said_by_source else detect_template(jinja)
+    template = None if said_by_source else _template(files[0].header)
     add = partial(store.add_bytes, plan.model)
     manifest, digests = build_manifest(add, files[0], plan.modelfile, template)
     own = manifest["layers"]
@@ -117,6 +117,11 @@ def _ollama(
         layers.append({"mediaType": kind, "digest": stored.digest, "size": stored.size})
         extra.append(stored.digest)
     return {**manifest, "layers": layers}, [*digests, *extra]
+
+
+def _template(header: GgufHeader) -> ChatTemplate | None:
+    jinja = header.own_template
+    return detect_template(jinja) if jinja else header.missing_template
 
 
 def _published(
@@ -157,5 +162,6 @@ def _result(
         quantization=first.quantization if first else None,
         context_length=first.context_length if first else None,
         cache_values_per_token=first.cache_values_per_token if first else None,
+        chat_template=first.missing_template.name if first and first.missing_template else None,
         revision=revision,
     )

@@ -215,3 +215,25 @@ def test_nearest_declared_context_counts_and_the_default_is_bounded(
     assert effective is not None
 
     assert effective.args[effective.args.index("--ctx-size") + 1] == size
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "told"),
+    [
+        ("gemma", [], ("--chat-template", "gemma", "--no-jinja")),
+        ("chatml", [], ()),
+        (None, [], ()),
+        ("gemma", ["--jinja"], ()),
+    ],
+)
+def test_llama_cpp_is_told_the_family_of_weights_without_a_template(
+    family: str | None, arguments: list[Json], told: tuple[str, ...]
+) -> None:
+    pool = pool_of(EngineName.LLAMA_CPP, "alpha", engine={"args": arguments})
+    args = PROFILES[EngineName.LLAMA_CPP].run(pool, (pooled(weights_of(family)),)).args
+
+    assert tuple(each for each in args if each in ("--chat-template", family, "--no-jinja")) == told
+
+
+def weights_of(family: str | None) -> LocalModel:
+    return ready_model("alpha", DIGEST, chatTemplate=family)

@@ -23,6 +23,7 @@ from paddock.plan.engines.profile import (
 )
 
 PRESET = "models.ini"
+_JINJA = "--jinja"
 _ENV = {"HOME": names.SCRATCH_PATH}
 """The router looks for a cache folder under HOME at start, and ends where it finds none."""
 _REFUSED = {
@@ -93,8 +94,10 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         own["model"] = _path(only)
         if only.draft is not None:
             own |= {"spec-type": "draft-simple", "spec-draft-model": _path(only.draft)}
-        embedding = ("--embeddings",) if _only_embeds(only) else ()
-        return EngineRun(args=(*common, *_flags(own), *embedding), env=_ENV)
+        template = _template_options(pool, only)
+        switches = {"--no-jinja": bool(template), "--embeddings": _only_embeds(only)}
+        chosen = (switch for switch, on in switches.items() if on)
+        return EngineRun(args=(*common, *_flags({**own, **template}), *chosen), env=_ENV)
     sections = [_section(pool, model) for model in models]
     return EngineRun(
         args=(*common, "--models-preset", f"{CONFIG_PATH}/{PRESET}", *_flags(options)),
@@ -106,6 +109,18 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
 def _only_embeds(model: PooledModel) -> bool:
     artifact = model.model.status.artifact
     return artifact is not None and artifact.architecture in _EMBEDDERS
+
+
+def _template_options(pool: InferencePool, model: PooledModel) -> dict[str, str]:
+    """Name llama.cpp's built-in template for weights that bring none; ChatML it takes by itself.
+
+    Built-in templates are named to the server without its Jinja engine only.
+    """
+    artifact = model.model.status.artifact
+    family = artifact.chat_template if artifact is not None else None
+    if family in (None, "chatml") or _JINJA in (pool.spec.engine.args or ()):
+        return {}
+    return {"chat-template": str(family)}
 
 
 def _path(model: PooledModel) -> str:
@@ -157,6 +172,8 @@ def _flags(options: dict[str, str]) -> tuple[str, ...]:
 
 def _section(pool: InferencePool, model: PooledModel) -> str:
     lines = {**_model_options(pool, model), "model": _path(model)}
+    if template := _template_options(pool, model):
+        lines |= template | {"jinja": "false"}
     if _only_embeds(model):
         lines["embeddings"] = "true"
     if model.preload:
@@ -175,7 +192,7 @@ PROFILE = Profile(
     flags=frozenset(
         {"--ubatch-size", "--split-mode", "--tensor-split", "--main-gpu", "--numa",
          "--rope-scaling", "--rope-freq-base", "--rope-freq-scale", "--yarn-orig-ctx",
-         "--threads-batch", "--reasoning-format", "--jinja", "--pooling", "--embeddings",
+         "--threads-batch", "--reasoning-format", _JINJA, "--pooling", "--embeddings",
          "--reranking", "--models-max", "--cache-reuse", "--cpu-moe", "--n-cpu-moe"}
     ),
     refuse=refuse,
