@@ -10,7 +10,6 @@ import http.client
 import os
 import re
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from paddock.puller.journal import BLOCK, Journal
 from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError, storage_problem
 from paddock.puller.retry import retried
+from paddock.puller.ticket import Place
 from paddock.puller.web import Answer, Transient, Web, raise_for_status
 
 BLOCK_SECONDS = 120.0
@@ -35,8 +35,7 @@ what another has asked for."""
 class Remote:
     """A file at the source: where, how large, which version."""
 
-    url: str
-    headers: Mapping[str, str]
+    place: Place
     size: int | None
     etag: str | None
     ranges: bool
@@ -54,18 +53,18 @@ class _Run:
     end: int
 
 
-def probe(web: Web, url: str, headers: Mapping[str, str]) -> Remote:
+def probe(web: Web, place: Place) -> Remote:
     """Ask for the first byte: learn the size, the version and whether ranges are honoured."""
 
     def ask() -> Remote:
-        answer = web.open(url, {**headers, "Range": "bytes=0-0"})
+        answer = place.open(web, {"Range": "bytes=0-0"})
         try:
             if answer.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return Remote(url, headers, 0, None, ranges=False)
+                return Remote(place, 0, None, ranges=False)
             raise_for_status(answer)
             ranges = answer.status == http.client.PARTIAL_CONTENT
             size = _total(answer) if ranges else answer.number("Content-Length")
-            return Remote(url, headers, size, _strong(answer.headers.get("ETag")), ranges=ranges)
+            return Remote(place, size, _strong(answer.headers.get("ETag")), ranges=ranges)
         finally:
             answer.close()
 
@@ -190,14 +189,14 @@ class Download:
         if run.position >= run.end or self._failure is not None:
             return
         first, last = run.position * BLOCK, min(run.end * BLOCK, self._size) - 1
-        headers = dict(self._remote.headers)
+        headers: dict[str, str] = {}
         if self._remote.ranges:
             headers["Range"] = f"bytes={first}-{last}"
             if self._remote.etag:
                 headers["If-Range"] = self._remote.etag
         else:
             run.position = 0
-        answer = self._web.open(self._remote.url, headers)
+        answer = self._remote.place.open(self._web, headers)
         try:
             raise_for_status(answer)
             self._check(answer, first)

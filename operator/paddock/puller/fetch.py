@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from paddock.api.pull import PullPlan, PullReason
@@ -13,6 +12,7 @@ from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError
 from paddock.puller.safetensors import SafetensorsError, check_header
 from paddock.puller.store import Store, short_name
+from paddock.puller.ticket import Place
 from paddock.puller.web import Web
 
 TRIES = 3
@@ -26,11 +26,8 @@ class RemoteFile:
     """One file the model consists of; `digest` where the source or the user says it."""
 
     name: str
-    url: str
+    place: Place
     digest: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    identity: str | None = None
-    """What it is called across pulls, where its URL is another each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class Fetcher:
         """Fetch until the digest is right; a wrong one is thrown away, three times at most."""
         found = ""
         for _ in range(TRIES):
-            remote = probe(self._web, file.url, file.headers)
+            remote = probe(self._web, file.place)
             version = _version(file, remote)
             partial = self._store.unfinished(_key(file), version)
             known = self._store.remembered(version) if remote.etag else None
@@ -129,7 +126,7 @@ def _mismatch(file: RemoteFile, found: str) -> PullError:
 
 
 def _key(file: RemoteFile) -> str:
-    return short_name(file.digest or file.identity or file.url)
+    return short_name(file.digest or file.place.url)
 
 
 def _version(file: RemoteFile, remote: Remote) -> str:

@@ -21,6 +21,7 @@ from paddock.puller.choose import HubFile, choose_files, is_plain_path
 from paddock.puller.fetch import SIDE_FILES, RemoteFile
 from paddock.puller.problems import PullError
 from paddock.puller.retry import retried
+from paddock.puller.ticket import Place, Ticket, Way
 from paddock.puller.web import Web, raise_for_status
 from paddock.wire import Json
 
@@ -65,8 +66,8 @@ def check_weights(names: Sequence[str]) -> None:
 def _resolve(web: Web, source: Source, plan: PullPlan) -> Resolved:
     match source:
         case WebSource():
-            file = RemoteFile(source.file, source.url, plan.digest, credentials.authorization())
-            return Resolved([file])
+            place = Place(source.url, credentials.authorization())
+            return Resolved([RemoteFile(source.file, place, plan.digest)])
         case HubSource():
             return _resolve_hub(web, source, plan)
         case RegistrySource():
@@ -111,13 +112,13 @@ def _resolve_hub(web: Web, source: HubSource, plan: PullPlan) -> Resolved:
     chosen = choose_files(
         files, wanted=source.file, quantization=plan.quantization, max_bytes=plan.max_bytes
     )
+    base = f"{endpoint}/{source.repository}/resolve/{commit}"
     return Resolved(
         [
             RemoteFile(
                 file.name.rpartition("/")[2],
-                f"{endpoint}/{source.repository}/resolve/{commit}/{quote(file.name)}",
+                Place(f"{base}/{quote(file.name)}", headers),
                 file.digest,
-                headers,
             )
             for file in chosen
         ],
@@ -142,18 +143,17 @@ def _resolve_registry(web: Web, source: RegistrySource, plan: PullPlan) -> Resol
     registry = source.registry or plan.access.ollama_registry
     scheme = "http" if plan.access.http and ":" in registry else "https"
     base = f"{scheme}://{registry}/v2/{source.repository}"
-    headers = _registry_login(web, f"{base}/manifests/{source.reference}", source.repository)
+    url = f"{base}/manifests/{source.reference}"
+    ticket = Ticket(lambda: Way(_registry_login(web, url, source.repository)))
     pinned = source.reference if _DIGEST.match(source.reference) else None
-    manifest = _document(
-        web, f"{base}/manifests/{source.reference}", {**headers, "Accept": _MANIFEST_TYPES}, pinned
-    )
+    manifest = _document(web, url, {**ticket.way.headers, "Accept": _MANIFEST_TYPES}, pinned)
     layers = manifest.get("layers")
     if not isinstance(layers, list) or not layers:
         raise PullError(PullReason.SOURCE_REFUSED, "The registry's manifest has no layers.")
     files: list[RemoteFile] = []
     extra: list[tuple[str, RemoteFile]] = []
     for layer in layers:
-        kind, file = _layer_file(layer, base, headers)
+        kind, file = _layer_file(layer, base, ticket)
         if kind.startswith("application/vnd.ollama.image.") and not kind.endswith(".model"):
             extra.append((kind, file))
         else:
@@ -163,7 +163,7 @@ def _resolve_registry(web: Web, source: RegistrySource, plan: PullPlan) -> Resol
     return Resolved(files, revision=source.reference, layers=extra)
 
 
-def _layer_file(layer: Json, base: str, headers: Mapping[str, str]) -> tuple[str, RemoteFile]:
+def _layer_file(layer: Json, base: str, ticket: Ticket) -> tuple[str, RemoteFile]:
     record = layer if isinstance(layer, dict) else {}
     digest, kind = record.get("digest"), record.get("mediaType")
     if not isinstance(digest, str) or not _DIGEST.match(digest) or not isinstance(kind, str):
@@ -177,7 +177,8 @@ def _layer_file(layer: Json, base: str, headers: Mapping[str, str]) -> tuple[str
         raise PullError(
             PullReason.SOURCE_REFUSED, "The manifest names a file as no file may be named."
         )
-    return kind, RemoteFile(title.rpartition("/")[2], f"{base}/blobs/{digest}", digest, headers)
+    place = Place(f"{base}/blobs/{digest}", ticket=ticket)
+    return kind, RemoteFile(title.rpartition("/")[2], place, digest)
 
 
 def _layer_name(kind: str) -> str:
@@ -216,5 +217,5 @@ def _registry_login(web: Web, url: str, repository: str) -> dict[str, str]:
 def _resolve_bucket(source: BucketSource, plan: PullPlan) -> Resolved:
     from paddock.puller.buckets import signed_url  # noqa: PLC0415 - obstore is large
 
-    url = signed_url(source)
-    return Resolved([RemoteFile(source.file, url, plan.digest, identity=plan.source)])
+    ticket = Ticket(lambda: Way({}, signed_url(source)))
+    return Resolved([RemoteFile(source.file, Place(plan.source, ticket=ticket), plan.digest)])

@@ -28,7 +28,7 @@ def ask_upstream(plan: PullPlan, place: Path) -> Upstream:
     if digest is not None:
         return Upstream(digest=digest, revision=resolved.revision)
     first = resolved.files[0]
-    return Upstream(revision=probe(web, first.url, first.headers).etag)
+    return Upstream(revision=probe(web, first.place).etag)
 
 
 def _digest(files: Sequence[RemoteFile]) -> str | None:

@@ -3,15 +3,19 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import obstore
 import pytest
 from obstore.store import S3Store
 
 from paddock.api.pull import Access, PullPlan, PullReason, PullResult
-from paddock.puller import credentials
+from paddock.api.source import BucketSource, parse_source
+from paddock.puller import buckets, credentials
 from paddock.puller.journal import BLOCK
 from paddock.puller.meter import Meter
 from paddock.puller.problems import PullError
@@ -189,6 +193,33 @@ def test_object_is_pulled_with_a_signature_and_once(
     assert secret.is_dir()
     kept = [file.read_bytes() for file in store.rglob("*") if file.is_file()]
     assert not any(SECRET_KEY.encode() in content for content in kept)
+
+
+class Held(Meter):
+    """Holds a pull when its first bytes arrive until what is signed then has run out."""
+
+    held = False
+
+    def add(self, count: int, *, fetched: bool = True) -> None:
+        super().add(count, fetched=fetched)
+        if fetched and not self.held:
+            self.held = True
+            source = parse_source("s3://models/team/m.gguf")
+            assert isinstance(source, BucketSource)
+            url, deadline = buckets.signed_url(source), time.monotonic() + 60
+            while httpx.get(url, headers={"Range": "bytes=0-0"}).is_success:
+                assert time.monotonic() < deadline
+
+
+@pytest.mark.usefixtures("secret")
+def test_object_is_pulled_though_its_signature_runs_out_on_the_way(
+    tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_LIFE", timedelta(seconds=3))
+    (store := tmp_path / "store").mkdir()
+    result = pull(plan_of("s3://models/team/m.gguf", parallelism=1), Store(store), Held())
+
+    assert (result.digest, result.fetched_bytes) == (digest_of(weights), len(weights))
 
 
 @pytest.mark.parametrize(
