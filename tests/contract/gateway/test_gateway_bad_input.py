@@ -14,6 +14,7 @@ import pytest
 
 from paddock.plan.gateway.bootstrap import LISTENERS_FILE
 from paddock.plan.gateway.limits import BODY_BYTES
+from paddock.plan.gateway.reading import ROOM_BYTES
 from paddock.plan.gateway.rendering import Rendering
 from paddock.wire import Json
 from support.answering import Answering
@@ -28,6 +29,7 @@ IDLE_CONNECTIONS = 10_000
 SLOW_CALLERS = 300
 MEBIBYTE = 1024 * 1024
 POD_BYTES = 512 * MEBIBYTE
+HEAP_BYTES = 100 * MEBIBYTE
 CUT_OFF = 3
 
 
@@ -200,20 +202,62 @@ def test_many_slow_callers_get_a_408_each_and_the_others_are_served(
     assert engines["alpha"].asked == before + 20
 
 
-def test_more_bodies_than_fit_into_memory_are_cut_off_before_it_is_full(
+def test_bodies_beyond_their_room_are_refused_and_the_others_are_served(
     engines: Mapping[str, Answering], tmp_path: Path
 ) -> None:
-    begun = head(f"Content-Length: {BODY_BYTES}")
-    with serving_two(tmp_path, engines) as front:
+    begun = head(f"Content-Length: {BODY_BYTES}") + b'{"model":"alpha","prompt":"'
+    count = 2 * ROOM_BYTES // BODY_BYTES
+    with serving_two(tmp_path, engines) as front, held(front, count, begun) as large:
+        for connection in large:
+            connection.sendall(b"x" * (BODY_BYTES - MEBIBYTE))
+        assert answered(front) == [200] * 20
+        assert memory(front, "VmHWM") < POD_BYTES / 2
+        large[-1].sendall(b"x" * MEBIBYTE)
+        refused = refusal(large[-1].recv(65_536))
+        for connection in large:
+            connection.close()
+        until_room(front)
+
+    assert refused == (503, "overloaded")
+
+
+def refusal(heard: bytes) -> tuple[int, str]:
+    """Return the status and the code of an answer that has come in one piece."""
+    (status,) = statuses(heard)
+    return status, json.loads(heard.partition(b"\r\n\r\n")[2])["error"]["code"]
+
+
+def until_room(front: Gateway) -> None:
+    """Ask with a large body until it is answered: the callers that held the room are gone."""
+    content = b'{"model":"alpha","prompt":"%s"}' % (b"x" * (BODY_BYTES - MEBIBYTE))
+    deadline = time.monotonic() + SECONDS
+    while httpx.post(front.url + PATH, content=content, timeout=SECONDS).status_code != 200:
+        assert time.monotonic() < deadline, "the room was not given back"
+
+
+def test_requests_are_cut_off_before_memory_is_full(
+    engines: Mapping[str, Answering], tmp_path: Path
+) -> None:
+    begun = head(f"Content-Length: {BODY_BYTES}") + b'{"model":"alpha","prompt":"'
+    with serving_two(tmp_path, engines, small) as front:
         cut_off = 0
-        with held(front, 3 * POD_BYTES // BODY_BYTES, begun) as large:
+        with held(front, HEAP_BYTES // MEBIBYTE, begun) as large:
             for connection in large:
-                cut_off += not is_taken(connection, bytes(BODY_BYTES - MEBIBYTE))
+                cut_off += not is_taken(connection, b"x" * (BODY_BYTES - MEBIBYTE))
                 if cut_off == CUT_OFF:
                     break
             assert seen_while_full(front) == {200: None, 503: "overloaded"}
         assert cut_off == CUT_OFF
-        assert memory(front, "VmHWM") < POD_BYTES
+        assert memory(front, "VmHWM") < POD_BYTES / 2
+
+
+def small(rendering: Rendering) -> Rendering:
+    """Let memory be full long before large bodies have no room."""
+    start = json.loads(rendering.bootstrap)
+    heap, _ = start["overload_manager"]["resource_monitors"]
+    assert heap["typed_config"].pop("max_heap_size_bytes") > HEAP_BYTES
+    heap["typed_config"]["max_heap_size_bytes"] = HEAP_BYTES
+    return replace(rendering, bootstrap=json.dumps(start))
 
 
 def is_taken(connection: socket.socket, content: bytes) -> bool:

@@ -6,16 +6,30 @@ from typing import Any
 import pytest
 from lupa import luajit21
 
-from paddock.plan.gateway.reading import CONNECTION, MISSING, MODEL, READ_MODEL_SCRIPT, UNREADABLE
+from paddock.plan.gateway.reading import (
+    CONNECTION,
+    LARGE_BYTES,
+    MISSING,
+    MODEL,
+    READ_MODEL_SCRIPT,
+    ROOM_BYTES,
+    UNREADABLE,
+)
 
 _READER = """
 function()
-  local said, pieces, ended = {}, {}, false
+  local said, ended = {kept = 0}, false
   local metadata = {set = function(_, _, key, value) said[key] = value end}
   local stream = {dynamicMetadata = function() return metadata end}
   local function piece_of(text)
-    return {length = function() return #text end,
-            getBytes = function(_, from, count) return text:sub(from + 1, from + count) end}
+    local filler = type(text) == "number" and text
+    local length = filler or #text
+    said.kept = said.kept + length
+    return {length = function() return length end,
+            setBytes = function(_, none) said.kept = said.kept - length + #none end,
+            getBytes = function(_, from, count)
+              return filler and ("x"):rep(count) or text:sub(from + 1, from + count)
+            end}
   end
   local function next_piece()
     if ended then return nil end
@@ -35,7 +49,10 @@ function()
   end
 end
 """
-"""What stands for a request: a function that takes one piece after another, nil as the end."""
+"""What stands for a request: a function that takes one piece after another, nil as the end.
+
+A number is a piece of so many letters.
+"""
 LONG = b"x" * 3000
 BODIES = {
     b'{"model":"alpha"}': {MODEL: "alpha"},
@@ -57,7 +74,7 @@ BODIES = {
     b"": {MISSING: "yes"},
     b" \r\n": {MISSING: "yes"},
 }
-Reader = Callable[[bytes | None], Any]
+Reader = Callable[[bytes | int | None], Any]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +90,7 @@ def pieces(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def told(said: Any) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in said.items()}
+    return {key.decode(): value.decode() for key, value in said.items() if key != b"kept"}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000, 10_000])
@@ -101,3 +118,58 @@ def test_bodies_that_come_in_turns_are_kept_apart(begin: Callable[[], Reader]) -
                 found[body] = told(said)
 
     assert found == BODIES
+
+
+LARGE = ROOM_BYTES // 4
+
+
+def begun(begin: Callable[[], Reader], count: int) -> list[Reader]:
+    """Begin so many bodies, each of a quarter of the room."""
+    readers = [begin() for _ in range(count)]
+    for reader in readers:
+        reader(b'{"a":"')
+        reader(LARGE - LARGE_BYTES)
+    return readers
+
+
+def end(reader: Reader) -> dict[str, str]:
+    reader(b'","model":"alpha"}')
+    return told(reader(None))
+
+
+def test_body_beyond_the_room_of_all_is_let_go_and_small_ones_are_read(
+    begin: Callable[[], Reader],
+) -> None:
+    readers = begun(begin, 4)
+    late = begin()
+    late(b'{"a":"')
+    for _ in range(4):
+        late(LARGE)
+    small = begin()
+    small(LARGE_BYTES // 2)
+
+    assert late(None)[b"kept"] == len(b'{"a":"')
+    assert told(late(None)) == {}
+    assert told(small(None)) == {UNREADABLE: "yes"}
+    assert [end(reader) for reader in readers] == [{MODEL: "alpha"}] * 4
+
+
+@pytest.mark.parametrize("leave", [False, True], ids=["answered", "left"])
+def test_room_is_given_back_by_bodies_that_were_read_and_by_callers_that_left(
+    begin: Callable[[], Reader], *, leave: bool
+) -> None:
+    readers = begun(begin, 4)
+    if not leave:
+        assert [end(reader) for reader in readers] == [{MODEL: "alpha"}] * 4
+    del readers
+
+    assert [end(reader) for reader in begun(begin, 4)] == [{MODEL: "alpha"}] * 4
+
+
+def test_body_that_nobody_can_read_is_not_kept(begin: Callable[[], Reader]) -> None:
+    reader = begin()
+    reader(b'{"model":"alpha"]' + b" " * 3000)
+    reader(LARGE)
+
+    assert told(reader(None)) == {UNREADABLE: "yes"}
+    assert reader(None)[b"kept"] < 2 * LARGE_BYTES

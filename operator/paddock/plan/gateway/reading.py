@@ -2,7 +2,8 @@
 
 Parsing the whole body would cost many times its size, which one caller could use to end the Envoy.
 The script reads each piece as it comes, so that others are answered between, and steps over values;
-what they hold is for engines to judge. A body that can be understood in two ways is refused.
+what they hold is for engines to judge. A body that can be understood in two ways is refused, and
+one for which there is no room has no route but the first, which says so.
 """
 
 from paddock.plan.gateway.xds import METADATA, http_filter
@@ -16,6 +17,8 @@ MOST_STEPS = 2_000_000
 """Quotes, brackets and keys of one body: about a fifth of a second, over all its pieces."""
 CONNECTION = "connection"
 """Where a request that asks for a stream says `close`."""
+LARGE_BYTES, ROOM_BYTES = 64 * 1024, 128 * 1024 * 1024
+"""What larger bodies may hold together while they come, in each thread; smaller ones always may."""
 _LONGEST_WORD = 2048
 """Names, numbers and keys that count are shorter; one of these is always whole in a piece."""
 
@@ -25,20 +28,49 @@ local QUOTE, COMMA, COLON, SLASH, OPEN, CLOSE, LIST, TRUE = 34, 44, 58, 92, 123,
 local NESTS, NEVER = {{'"', "{{", "[", "}}", "]"}}, math.huge
 local LITERALS = {{"true", "false", "null"}}
 local SIGNS = {{b = "\\b", f = "\\f", n = "\\n", r = "\\r", t = "\\t"}}
--- What is known of the body that is read now, and how often a text has been put in place.
-local text, ended, steps, streams, more, chunk, taken, size
+local LARGE, ROOM = {LARGE_BYTES}, {ROOM_BYTES}
+-- The body that is read now, and the text in which; how often a text has been put in place.
+local own, text, ended, chunk, taken, size
 local looks = 0
+-- What large bodies hold, and what has come since those of callers who left were looked for.
+local held, came = 0, 0
+
+local function new_share()
+  local share, guard = {{bytes = 0}}, newproxy(true)
+  getmetatable(guard).__gc = function() held = held - share.bytes end
+  share.guard = guard
+  return share
+end
+
+local function give_back(share)
+  held, share.bytes = held - share.bytes, 0
+end
+
+local function has_room(added)
+  own.bytes, came = own.bytes + added, came + added
+  if own.bytes <= LARGE then return true end
+  own.share = own.share or new_share()
+  held, own.share.bytes = held + own.bytes - own.share.bytes, own.bytes
+  if held > ROOM and came > ROOM / 8 then
+    collectgarbage()
+    came = 0
+  end
+  return held <= ROOM
+end
 
 -- Waits for the next piece, while other bodies may be read. What is before `from` is let go.
 local function look(from)
   local kept = text:sub(from)
   while taken == size and not ended do
-    local own_steps, own_streams, own_more = steps, streams, more
+    local body = own
     chunk, text = nil, nil
-    local arrived = own_more()
-    steps, streams, more = own_steps, own_streams, own_more
-    chunk, ended = arrived, not arrived
+    local arrived = body.more()
+    own, chunk, ended = body, arrived, not arrived
     taken, size = 0, arrived and arrived:length() or 0
+    if not has_room(size) then
+      arrived:setBytes("")
+      own.refused, ended, size = true, true, 0
+    end
   end
   local length = math.min(PIECE, size - taken)
   local piece = length > 0 and chunk:getBytes(taken, length) or ""
@@ -48,8 +80,8 @@ local function look(from)
 end
 
 local function step()
-  steps = steps + 1
-  return steps <= MOST
+  own.steps = own.steps + 1
+  return own.steps <= MOST
 end
 
 local function after_string(at)
@@ -157,7 +189,7 @@ local function model_of_pair(at)
   seen, first = looks, at + 1
   at = after_value(at, sign)
   if not at then return false end
-  streams = streams or key == "stream" and sign == TRUE
+  own.streams = own.streams or key == "stream" and sign == TRUE
   if not key or key:lower() ~= "{MODEL}" then return nil, at end
   local name = sign == QUOTE and key == "{MODEL}" and word_between(seen, first, at)
   if not name or name:find("[^ -~]") then return false end
@@ -186,18 +218,34 @@ local function model_of_object(at, sign)
   return model
 end
 
-function envoy_on_request(handle)
-  text, ended, steps, streams, more = "", false, 0, false, handle:bodyChunks()
-  chunk, taken, size = nil, 0, 0
-  local model
-  local at, sign = after_space(1)
-  if at then model = model_of_object(at, sign) end
-  text, more, chunk = nil, nil, nil
+local function tell(metadata, model, streams)
   local key = model and "{MODEL}" or model == nil and "{MISSING}" or "{UNREADABLE}"
-  local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("{METADATA}", key, model or "yes")
   if streams then metadata:set("{METADATA}", "{CONNECTION}", "close") end
-  handle:clearRouteCache()
+end
+
+local function let_go_of_the_rest(more)
+  local piece = more()
+  while piece do
+    piece:setBytes("")
+    piece = more()
+  end
+end
+
+function envoy_on_request(handle)
+  own = {{more = handle:bodyChunks(), steps = 0, bytes = 0}}
+  text, ended, chunk, taken, size = "", false, nil, 0, 0
+  local at, sign = after_space(1)
+  local model
+  if at then model = model_of_object(at, sign) end
+  local body = own
+  own, text, chunk = nil, nil, nil
+  if not body.refused then
+    tell(handle:streamInfo():dynamicMetadata(), model, body.streams)
+    handle:clearRouteCache()
+  end
+  if body.refused or not model then let_go_of_the_rest(body.more) end
+  if body.share then give_back(body.share) end
 end
 """
 

@@ -59,7 +59,7 @@ _UNREAD: Sequence[Json] = [
     {**from_metadata(METADATA, key), "value": {"present_match": True}, "invert": True}
     for key in (MODEL, MISSING, UNREADABLE)
 ]
-"""Until the script has read the body no route is looked for among those of all models."""
+"""Until the script has read the body, for which there may be no room, no other route counts."""
 _LONGEST_BODY = 4_000_000
 _RETRY: Json = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
