@@ -61,6 +61,11 @@ class Way:
             return 0.0
         return time.clock_gettime(~self.process << 3 | _OF_A_PROCESS)
 
+    @property
+    def resident_mebibytes(self) -> float:
+        status = Path(f"/proc/{self.process}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
 
 @dataclass(slots=True)
 class Cost:
@@ -260,29 +265,28 @@ def abused(port: int, kind: str) -> Iterator[None]:
             process.terminate()
 
 
-def under_abuse(running: Gateway, requests: int) -> None:
-    """Measure another caller's time before and while each kind of abuse goes on."""
-    request = post(PATH, body(1))
-    shown(f"{'others under abuse':<30} p50 ms    p99 ms  p99 x before  answered   Envoy MiB")
+def under_abuse(ways: Sequence[Way], requests: int) -> None:
+    """Measure another caller's time before and while each kind of abuse goes on, each way."""
+    shown(f"{'others under abuse':<38} p50 ms    p99 ms  p99 x before  answered   Envoy MiB")
     for kind in (*abuser.SLOWLY, *abuser.ALL_AT_ONCE):
-        before, during, well = [], [], 0
-        for _ in range(TURNS):
-            before += ask(running.place.port, request, requests // TURNS).seconds
-            with abused(running.place.port, kind):
-                heard = ask(running.place.port, request, requests // TURNS)
-                memory = resident_mebibytes(running)
-            during += heard.seconds
-            well += heard.statuses.count(200)
-        late = [quantile(each, 0.99) for each in (before, during)]
-        shown(
-            f"  {kind:<24}{quantile(during, 0.5) * 1e3:9.3f} {late[1] * 1e3:9.3f}"
-            f" {late[1] / late[0]:13.2f} {well:9} {memory:11.0f}"
-        )
+        for way in ways:
+            abused_way(way, kind, requests)
 
 
-def resident_mebibytes(running: Gateway) -> float:
-    status = Path(f"/proc/{running.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+def abused_way(way: Way, kind: str, requests: int) -> None:
+    request, before, during, well = post(PATH, body(1)), [], [], 0
+    for _ in range(TURNS):
+        before += ask(way.port, request, requests // TURNS).seconds
+        with abused(way.port, kind):
+            heard = ask(way.port, request, requests // TURNS)
+            memory = way.resident_mebibytes
+        during += heard.seconds
+        well += heard.statuses.count(200)
+    late = [quantile(each, 0.99) for each in (before, during)]
+    shown(
+        f"  {kind:<10}{way.name:<24}{quantile(during, 0.5) * 1e3:9.3f} {late[1] * 1e3:9.3f}"
+        f" {late[1] / late[0]:13.2f} {well:9} {memory:11.0f}"
+    )
 
 
 def new_routes(running: Gateway) -> None:
@@ -321,7 +325,9 @@ def main() -> None:
                       (each.split("=") for each in options.beside)]  # fmt: skip
             cost(folder, port, plain, others, options.requests)
         if options.part in {None, "ABUSE"}:
-            under_abuse(plain, options.requests)
+            with bare_envoy(folder / "beside", port) as bare:
+                own = Way("Paddock", plain.place.port, plain.process.pid)
+                under_abuse([bare, own], options.requests)
         if options.part in {None, "ROUTES"}:
             new_routes(plain)
 

@@ -1,7 +1,8 @@
 """A caller who means ill, as a process of its own: `PORT KIND`; says `ready`, then goes on.
 
 `idle` holds 10,000 connections; `headers` and `body` send a little of 500 requests each second, and
-begin anew where they are ended; the others send what is refused, or as large as may be, in turns.
+begin anew where they are ended; `fill` holds 40 bodies of 15 MB that do not come to their end; the
+others send what is refused, or as large as may be, in turns.
 """
 
 import resource
@@ -11,14 +12,17 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-IDLE, SLOW = 10_000, 500
+IDLE, SLOW, FULL = 10_000, 500, 40
 _HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\n"
 _LARGEST = 16 * 1024 * 1024
 SLOWLY = {
     "idle": (IDLE, b"", b""),
     "headers": (SLOW, _HEAD, b"X-Slow: 1\r\n"),
     "body": (SLOW, _HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
-}
+    "fill": (
+        FULL, _HEAD + b'Content-Length: %d\r\n\r\n{"a":"%s' % (_LARGEST, b"x" * 15_000_000), b"x",
+    ),
+}  # fmt: skip
 ALL_AT_ONCE = {
     "flood": (50, b"".join(b"X-%d: 1\r\n" % number for number in range(200)) + b"\r\n"),
     "deep": (10, b"Content-Length: 1000000\r\n\r\n" + b"[" * 1_000_000),
