@@ -11,6 +11,7 @@ from support.declared import declared_pool
 
 pytestmark = pytest.mark.contract
 
+SPANS = {"collector": "Managed", "otlp": {"endpoint": "http://a:4318"}, "engineSpans": True}
 GOOD_SOURCE = "https://models.example.com/tiny.gguf"
 
 
@@ -65,6 +66,8 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"engine": {"name": "TGI"}}, "spec.engine.name"),
     ({"engine": {}}, "spec.engine.name"),
     ({"engine": {"name": "Ollama", "image": "a b"}}, "spec.engine.image"),
+    ({"engine": {"name": "VLLM"}, "telemetry": SPANS}, "spec"),
+    ({"engine": {"name": "Ollama", "image": "a"}, "telemetry": SPANS}, "spec"),
     ({"engine": {"name": "Ollama", "image": "-rm"}}, "spec.engine.image"),
     ({"engine": {"name": "Ollama", "env": [{"name": "a-b", "value": ""}]}}, "spec.engine.env"),
     ({"engine": {"name": "Ollama", "args": [""]}}, "spec.engine.args"),

@@ -27,12 +27,14 @@ def measured(
     protocol: Literal["grpc"] | None = None,
     sampling: int | None = None,
     captures: bool | None = None,
+    spans: bool | None = None,
 ) -> InferencePool:
     """Return the pool, asking for telemetry."""
     otlp = Otlp(endpoint=endpoint, protocol=protocol)
     telemetry = Telemetry(
-        collector="Managed", otlp=otlp, sampling=sampling, capture_content=captures
-    )
+        collector="Managed", otlp=otlp, sampling=sampling, capture_content=captures,
+        engine_spans=spans,
+    )  # fmt: skip
     return pool.model_copy(update={"spec": pool.spec.model_copy(update={"telemetry": telemetry})})
 
 

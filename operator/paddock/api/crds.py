@@ -93,6 +93,12 @@ POOL_RULES = (
         "self.engine.name != 'VLLM' || size(self.models) == 1",
         "a VLLM pool serves exactly one model: make one pool per model",
     ),
+    Rule(
+        "",
+        "!has(self.telemetry) || !has(self.telemetry.engineSpans) || !self.telemetry.engineSpans "
+        "|| (self.engine.name == 'VLLM' && has(self.engine.image))",
+        "only VLLM has spans of its own; name an engine.image that has OpenTelemetry's packages",
+    ),
     _positive("hardware", "memory"),
     *_tolerations("hardware.tolerations"),
     Rule("hardware.nodeSelector", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),

@@ -224,6 +224,13 @@ class Telemetry(Record):
             "(default false); of a model that several pools serve only where all of them say so."
         ),
     ] = None
+    engine_spans: Annotated[
+        bool | None,
+        Field(
+            description="vLLM's own spans go to the receiver too, as part of the callers' traces "
+            "(default false); needs an image that has OpenTelemetry's packages."
+        ),
+    ] = None
 
 
 class InferencePoolSpec(Record):
@@ -246,6 +253,11 @@ class InferencePoolSpec(Record):
     serving: Serving | None = None
     telemetry: Telemetry | None = None
     gateway: Gateway | None = None
+
+
+def tells_spans(pool: InferencePoolSpec) -> bool:
+    """Tell whether the engines send spans of their own."""
+    return pool.telemetry is not None and pool.telemetry.engine_spans is True
 
 
 def needed_models(pool: InferencePoolSpec) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
-"""The NetworkPolicy of a pool: in from the gateway and the operator, out to nobody. Pure."""
+"""The NetworkPolicy of a pool: in from the gateway and the operator, out to nobody. Pure.
+
+Engines that tell spans of their own may bring them to the Collector of the gateway.
+"""
 
 from paddock import kinds, names
-from paddock.api.inferencepool import InferencePool
+from paddock.api.inferencepool import InferencePool, tells_spans
 from paddock.plan.deployment import COMPONENT, selector
 from paddock.plan.gateway.objects import gateway_selector
 from paddock.plan.owner import child_labels, owner_references
-from paddock.wire import Manifest
+from paddock.wire import Json, Manifest
 
 
 def build_network_policy(pool: InferencePool, operator_namespace: str) -> Manifest:
@@ -30,5 +33,19 @@ def build_network_policy(pool: InferencePool, operator_namespace: str) -> Manife
                     "ports": [{"port": names.ENGINE_PORT, "protocol": "TCP"}],
                 }
             ],
+            **({"egress": _to_the_collector()} if tells_spans(pool.spec) else {}),
         },
     }
+
+
+def _to_the_collector() -> list[Json]:
+    """Let names be asked for, and spans go to the Collector of the gateway."""
+    dns: list[Json] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+    labels = {**gateway_selector(), names.COMPONENT_LABEL: names.GATEWAY_COLLECTOR_COMPONENT}
+    return [
+        {"ports": dns},
+        {
+            "to": [{"podSelector": {"matchLabels": labels}}],
+            "ports": [{"port": names.OTLP_PORT, "protocol": "TCP"}],
+        },
+    ]

@@ -3,13 +3,14 @@
 Facts from vLLM's documentation of `vllm serve` (0.11, Engine Arguments and GGUF); this profile was
 never run here, as no GPU was available. The image runs as a user it does not know when HOME is
 writable and USER is set: PyTorch asks for the user's name when it is imported (vllm issue 44548).
-A draft model ends it at its start (vllm issue 31883).
+A draft model ends it at its start (vllm issue 31883). The image of 0.11 lacks OpenTelemetry's
+packages, without which it does not start when asked for spans (vllm pull request 34466).
 """
 
 import json
 
 from paddock import names
-from paddock.api.inferencepool import EngineName, InferencePool, Serving
+from paddock.api.inferencepool import EngineName, InferencePool, Serving, tells_spans
 from paddock.plan.engines.profile import (
     DEVICE_VARIABLES,
     OPENAI_PATHS,
@@ -23,6 +24,7 @@ from paddock.plan.engines.profile import (
     refuse_modelfile,
     unload_seconds,
 )
+from paddock.plan.telemetry.spans import ENGINE, POOL
 from paddock.wire import Json
 
 _REFUSED = {
@@ -46,6 +48,8 @@ _SAMPLING = {
     "repeat_penalty": "repetition_penalty", "num_predict": "max_new_tokens",
 }  # fmt: skip
 """What --override-generation-config takes."""
+_SPANS_GO_TO = f"http://{names.GATEWAY_COLLECTOR}:{names.OTLP_PORT}"
+"""The Collector of the gateway beside it, by gRPC, which is vLLM's default."""
 _CACHE_TYPES = {"fp8": "fp8", "bf16": "bfloat16"}
 
 
@@ -101,6 +105,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         "tensor-parallel-size": serving.tensor_parallel or gpus_of(pool, PROFILE),
         "gpu-memory-utilization": serving.gpu_memory_utilization,
         "override-generation-config": _generation(model),
+        "otlp-traces-endpoint": _SPANS_GO_TO if tells_spans(pool.spec) else None,
     }
     flags = [
         part
@@ -119,9 +124,19 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
             "XDG_CACHE_HOME": names.SCRATCH_PATH,
+            **(_resource(pool) if tells_spans(pool.spec) else {}),
         },
         volumes=(("shm", "/dev/shm", memory),),  # noqa: S108 - the pod's own shared memory
     )
+
+
+def _resource(pool: InferencePool) -> dict[str, str]:
+    """Return what vLLM's spans say of where they come from."""
+    return {
+        "OTEL_SERVICE_NAME": "vllm",
+        "OTEL_RESOURCE_ATTRIBUTES": f"{POOL}={pool.metadata.name},{ENGINE}={PROFILE.name.value},"
+        f"k8s.namespace.name={pool.metadata.namespace}",
+    }
 
 
 def _generation(model: PooledModel) -> str | None:

@@ -8,9 +8,10 @@ operator needs no right to delete Services.
 from collections.abc import Sequence
 
 from paddock import kinds, names
-from paddock.api.inferencepool import InferencePool
+from paddock.api.inferencepool import InferencePool, tells_spans
 from paddock.facts import Children
 from paddock.plan.changes import is_deleting
+from paddock.plan.deployment import selector as engine_selector
 from paddock.plan.gateway.objects import gateway_metadata, gateway_selector
 from paddock.plan.telemetry.collector import collector_deployment_spec, port_of
 from paddock.plan.telemetry.collector_config import CONFIG
@@ -90,11 +91,15 @@ def _labels(metadata: dict[str, Json]) -> dict[str, Json]:
 
 
 def _network_policy(asking: Sequence[InferencePool], operator_namespace: str) -> dict[str, Json]:
-    """Let in the Envoys and the operator's look; let out names and the receivers' ports."""
+    """Let in Envoys, engines with spans and the operator's look; let out to names and receivers."""
     operator = {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
     receivers = {
         port_of(pool.spec.telemetry.otlp) for pool in asking if pool.spec.telemetry is not None
     }
+    telling: list[Json] = [
+        {"podSelector": {"matchLabels": engine_selector(pool)}}
+        for pool in asking if tells_spans(pool.spec)
+    ]  # fmt: skip
     dns: list[Json] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
     out: list[Json] = [{"port": port, "protocol": "TCP"} for port in sorted(receivers)]
     return {
@@ -102,7 +107,7 @@ def _network_policy(asking: Sequence[InferencePool], operator_namespace: str) ->
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {
-                "from": [{"podSelector": {"matchLabels": gateway_selector()}}],
+                "from": [{"podSelector": {"matchLabels": gateway_selector()}}, *telling],
                 "ports": [{"port": names.OTLP_PORT, "protocol": "TCP"}],
             },
             {

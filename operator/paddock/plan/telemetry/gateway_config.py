@@ -9,12 +9,18 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from paddock import names
-from paddock.api.inferencepool import InferencePool, Otlp
+from paddock.api.inferencepool import InferencePool, Otlp, tells_spans
 from paddock.plan.gateway.content import CONTENT, CUT, is_recorded
 from paddock.plan.gateway.signals import CALLER
 from paddock.plan.telemetry.collector import exporter_of
 from paddock.plan.telemetry.collector_config import own_metrics
 from paddock.plan.telemetry.request_metrics import LOST, REQUEST_METRICS, UPTIME, RequestMetric
+from paddock.plan.telemetry.spans import (
+    FROM_ENGINE,
+    KEPT,
+    named_by_their_resource,
+    spans_of_others,
+)
 from paddock.wire import Json
 
 _MODEL, _POOL, _STATUS = "gen_ai.request.model", "paddock.pool", "http.response.status_code"
@@ -49,7 +55,7 @@ def build_gateway_config(
     for index, (otlp, concerned) in enumerate(receivers):
         (kind, body), *_ = exporter_of(otlp).items()
         exporters[f"{kind}/{index}"] = body
-        filters[f"filter/{index}"] = _only(concerned)
+        filters[f"filter/{index}"] = _only(concerned, _telling(pools))
         for signal in ("metrics", "logs", "traces"):
             pipelines[f"{signal}/{index}"] = {
                 "receivers": ["otlp"],
@@ -65,7 +71,7 @@ def build_gateway_config(
                 "spike_limit_percentage": 20,
             },
             **filters,
-            "transform": {"error_mode": "ignore", **_transforms(_recorded(pools))},
+            "transform": {"error_mode": "ignore", **_transforms(_recorded(pools), _telling(pools))},
             "batch": {"timeout": "1s", "send_batch_max_size": 8192},
         },
         "exporters": exporters,
@@ -88,7 +94,7 @@ def _by_receiver(pools: Sequence[InferencePool]) -> list[tuple[Otlp, list[str]]]
     return [found[key] for key in sorted(found)]
 
 
-def _only(pools: Sequence[str]) -> Json:
+def _only(pools: Sequence[str], telling: Sequence[str]) -> Json:
     """Drop what concerns other pools, or none."""
     others = " and ".join(f'attributes["{_POOL}"] != "{name}"' for name in pools)
     about_requests = f'attributes["{_STATUS}"] != nil'
@@ -96,7 +102,11 @@ def _only(pools: Sequence[str]) -> Json:
         "error_mode": "ignore",
         "metrics": {"datapoint": [f"{about_requests} and {others}"]},
         "logs": {"log_record": [others]},
-        "traces": {"span": [others]},
+        "traces": {
+            "span": [f"{others} and not({FROM_ENGINE})", spans_of_others(pools)]
+            if telling
+            else [others]
+        },
     }
 
 
@@ -104,9 +114,13 @@ def _recorded(pools: Sequence[InferencePool]) -> list[str]:
     return sorted(pool.metadata.name for pool in pools if is_recorded(pool))
 
 
-def _transforms(recorded: Sequence[str]) -> dict[str, Json]:
+def _telling(pools: Sequence[InferencePool]) -> list[str]:
+    return sorted(pool.metadata.name for pool in pools if tells_spans(pool.spec))
+
+
+def _transforms(recorded: Sequence[str], telling: Sequence[str]) -> dict[str, Json]:
     shaped = [*_common(), f'delete_key(attributes, "{_FLAGS}")']
-    kept = _keep(_KEPT)
+    kept = _keep((*_KEPT, *KEPT)) if telling else _keep(_KEPT)
     content = (CUT, *CONTENT) if recorded else ()
     operation = 'attributes["gen_ai.operation.name"]'
     metrics = [*REQUEST_METRICS, *LOST, UPTIME]
@@ -136,9 +150,11 @@ def _transforms(recorded: Sequence[str]) -> dict[str, Json]:
             {
                 "context": "span",
                 "statements": [
+                    *(named_by_their_resource() if telling else ()),
                     *shaped,
                     'set(attributes["http.request.method"], attributes["http.method"])',
-                    f'set(name, Concat([{operation}, attributes["{_MODEL}"]], " "))',
+                    f'set(name, Concat([{operation}, attributes["{_MODEL}"]], " "))'
+                    + (f" where not({FROM_ENGINE})" if telling else ""),
                     'set(status.code, 2) where attributes["error.type"] != nil',
                     *_numbers(),
                     kept,
