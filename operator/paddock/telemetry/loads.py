@@ -20,10 +20,10 @@ _LOADS_AT_START = frozenset({EngineName.LLAMA_CPP, EngineName.VLLM})
 class _Pod:
     """What is known of one pod."""
 
-    loading_since: str | None = None
-    """When the engine started that was seen before it was ready."""
+    waited_for: bool = False
+    """Whether it was seen before it was ready."""
     told: str | None = None
-    """When the engine started of which it was told."""
+    """When the engine started whose load is told, or was over before anybody looked."""
     proofs: Mapping[str, float] = field(default_factory=dict)
     """The load of each model that was told last."""
 
@@ -42,7 +42,7 @@ class LoadMeasures:
     def note(self, key: Key, facts: PoolFacts) -> None:
         """Record the loads that one pass sees for the first time."""
         before = self._pools.get(key, {})
-        known = {pod.uid: before.get(pod.uid, _Pod()) for pod in facts.pods}
+        known = {pod.uid: before.get(pod.uid) or _first_look(pod) for pod in facts.pods}
         self._pools[key] = known
         served = [each.as_ or each.name for each in facts.pool.spec.models]
         engine = facts.pool.spec.engine.name
@@ -59,16 +59,25 @@ class LoadMeasures:
         self._registry.record(catalog.ENGINE_LOAD, seconds, *labels)
 
 
+def _first_look(pod: PodFact) -> _Pod:
+    """Return what is known of a pod at first; an engine that is up is not loading any more."""
+    is_up = pod.ready or any(each.started for each in pod.containers)
+    return _Pod(told=_running_since(pod) if is_up else None)
+
+
+def _running_since(pod: PodFact) -> str | None:
+    return next((each.running_since for each in pod.containers if each.running_since), None)
+
+
 def _at_start(memory: _Pod, pod: PodFact, facts: PoolFacts) -> float | None:
     """Return what an engine took until it was ready, once, if it was seen before that."""
-    since = next((each.running_since for each in pod.containers if each.running_since), None)
-    if since is None or since == memory.told:
+    since = _running_since(pod)
+    if not pod.ready or since is None:
+        memory.waited_for = True
         return None
-    if not pod.ready:
-        memory.loading_since = since
-        return None
-    seen, memory.told = memory.loading_since == since, since
-    return max(0.0, (facts.now - parse_rfc3339(since)).total_seconds()) if seen else None
+    waited, memory.waited_for = memory.waited_for and since != memory.told, False
+    memory.told = since
+    return max(0.0, (facts.now - parse_rfc3339(since)).total_seconds()) if waited else None
 
 
 def _by_proof(memory: _Pod, pod: PodFact, facts: PoolFacts) -> Iterator[tuple[str, float]]:

@@ -1,7 +1,7 @@
 """Each load is told once: of engines that load as they start, and those that load for a proof."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -26,9 +26,12 @@ class Told:
         self.measures = LoadMeasures(self.registry)
         self.facts = PoolFacts(pool=pool_of(engine, *models), now=NOW)
 
-    def see(self, *, ready: bool, since: object = LONG_AGO, **loads: float | None) -> None:
-        running = rfc3339(since)  # type: ignore[arg-type] - a datetime
-        container = ContainerFact("engine", ready=ready, running_since=running)
+    def see(
+        self, *, ready: bool, since: datetime | None = LONG_AGO, up: bool = False,
+        **loads: float | None,
+    ) -> None:  # fmt: skip
+        running = rfc3339(since) if since else None
+        container = ContainerFact("engine", ready=ready, started=ready or up, running_since=running)
         pod = PodFact("chat-1", "uid-1", "Running", ready=ready, containers=(container,))
         models = tuple(LoadedModel(name, load_seconds=took) for name, took in loads.items())
         report = EngineReport("chat-1", answering=True, models=models)
@@ -39,6 +42,11 @@ class Told:
     def all(self) -> dict[tuple[str, ...], tuple[int, float]]:
         found = self.registry.collect_one(catalog.ENGINE_LOAD).distributions
         return {labels: (sum(each.counts), each.total) for labels, each in found.items()}
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told(EngineName.LLAMA_CPP, "alpha")
 
 
 @pytest.mark.parametrize("engine", [EngineName.LLAMA_CPP, EngineName.VLLM])
@@ -57,6 +65,18 @@ def test_engine_that_starts_anew_is_told_again() -> None:
         told.see(ready=False, since=since)
         told.see(ready=True, since=since, alpha=None)
     assert told.all == {("team", "chat", "alpha", "LlamaCpp"): (2, 50.0)}
+
+
+def test_engine_that_is_ready_at_once_was_seen_as_a_pod_before(told: Told) -> None:
+    told.see(ready=False, since=None)
+    told.see(ready=True, alpha=None)
+    assert told.all == {("team", "chat", "alpha", "LlamaCpp"): (1, 40.0)}
+
+
+def test_lapse_of_an_engine_that_is_up_when_the_operator_comes_is_no_load(told: Told) -> None:
+    told.see(ready=False, up=True)
+    told.see(ready=True, alpha=None)
+    assert told.all == {}
 
 
 def test_engine_that_was_ready_when_the_operator_came_is_not_told() -> None:
