@@ -44,6 +44,9 @@ ENGINE_PORT_NAME = "http"
 PROGRESS_PORT = 9090
 PROGRESS_PORT_NAME = "progress"
 HEALTH_PORT = 8081
+DRAIN_PORT = 9091
+DRAIN_PATH = "/drain"
+"""Where what runs beside an engine says that nobody is connected to it."""
 
 POOL_HEADER = "x-paddock-pool"
 """NAMESPACE/NAME of the pool a request is for, as the gateway tells the activator."""

@@ -35,6 +35,8 @@ from paddock.telemetry.otlp import exporting
 from paddock.telemetry.registry import Registry
 
 log = logging.getLogger("paddock")
+_NOTHING_KEPT = httpx.Limits(max_keepalive_connections=0)
+"""An engine that ends waits for who is connected to it; Ollama ends no idle connection."""
 _LAST_SECONDS = 4.0
 """What the shutdown keeps for everything after the passes."""
 
@@ -213,7 +215,9 @@ async def run_operator(
     measures = ObjectMeasures(registry)
     async with (
         exporting(registry, settings),
-        httpx.AsyncClient(timeout=settings.delays.engine_timeout, trust_env=False) as client,
+        httpx.AsyncClient(
+            timeout=settings.delays.engine_timeout, limits=_NOTHING_KEPT, trust_env=False
+        ) as client,
     ):
 
         def conductor(cluster: Cluster, cache: Cache) -> Reconciler:

@@ -18,7 +18,7 @@ import httpx
 from paddock import names
 from paddock.facts import EnvoyReport
 from paddock.observe.gateway import read_state
-from paddock.plan.gateway.bootstrap import READY_PATH, STATE_PATH, Place
+from paddock.plan.gateway.bootstrap import LOAD_PATH, READY_PATH, STATE_PATH, Place
 from paddock.plan.gateway.draining import DRAIN_PATH
 from paddock.plan.gateway.objects import build_gateway_config_map
 from paddock.plan.gateway.rendering import BOOTSTRAP_FILE, Rendering
@@ -59,6 +59,10 @@ class Gateway:
     @property
     def status_url(self) -> str:
         return f"http://127.0.0.1:{self.place.status_port}"
+
+    @property
+    def load_url(self) -> str:
+        return f"{self.status_url}{LOAD_PATH}"
 
     @property
     def drain_url(self) -> str:

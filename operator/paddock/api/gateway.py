@@ -31,7 +31,11 @@ class Limits(Record):
     ] = None
     request_time: Annotated[
         SomeTime | None,
-        Field(description="Longest time until the end of the answer (default 1h); 504."),
+        Field(
+            description="Longest time until the end of the answer (default 1h); 504. "
+            "A replica that ends waits as long for its last answer, "
+            "or 10m where nothing is declared."
+        ),
     ] = None
     idle_time: Annotated[
         SomeTime | None,

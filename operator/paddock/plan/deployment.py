@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from paddock import kinds, names
 from paddock.api.inferencepool import Hardware, InferencePool, Sharing
 from paddock.api.view import VIEW_VARIABLE, ViewPlan
+from paddock.plan.drain import before_the_end, drain_container, grace_seconds
 from paddock.plan.engines.profile import CONFIG_PATH, EngineRun, Profile
 from paddock.plan.owner import child_labels, owner_references
 from paddock.plan.pod import (
@@ -21,7 +22,7 @@ from paddock.plan.pod import (
     scratch_volume,
     toleration_values,
 )
-from paddock.raw import named, text
+from paddock.raw import text
 from paddock.wire import Json, Manifest
 
 COMPONENT = "engine"
@@ -38,8 +39,6 @@ _LOAD_BYTES_PER_SECOND = 50_000_000
 _IMAGE_SECONDS = 1800
 """What fetching an engine's image may take before a rollout counts as stuck."""
 _MIN_READY_SECONDS = 5
-_DRAIN_SECONDS, _GRACE_SECONDS = 30, 45
-"""Engines cut running answers at SIGTERM (llama-server and Ollama, tried): so it comes late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +151,12 @@ def _pod(pool: InferencePool, replica: Replica, start_seconds: int) -> dict[str,
     pod: dict[str, Json] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "terminationGracePeriodSeconds": grace_seconds(pool),
         "securityContext": pod_security_context(),
-        "containers": [_container(pool, replica, start_seconds)],
+        "containers": [
+            _container(pool, replica, start_seconds),
+            drain_container(pool, replica.operator_image),
+        ],
         "volumes": _volumes(pool, replica),
         "topologySpreadConstraints": [
             {
@@ -217,12 +219,6 @@ def _view_container(replica: Replica) -> dict[str, Json]:
     }
 
 
-def view_image(deployment: Manifest) -> str | None:
-    """Return the image that lays the view in a live Deployment, if one does."""
-    containers = "spec", "template", "spec", "initContainers"
-    return text(named(deployment, "name", _VIEW, *containers), "image")
-
-
 def _affinity(type_label: str, hardware: Hardware) -> Json:
     found: list[Json] = []
     if hardware.gpu_types:
@@ -270,7 +266,7 @@ def _container(pool: InferencePool, replica: Replica, start_seconds: int) -> dic
         },
         "readinessProbe": {**probe, "periodSeconds": _PROBE_PERIOD, "failureThreshold": 3},
         "livenessProbe": {**probe, "periodSeconds": 20, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
+        "lifecycle": before_the_end(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

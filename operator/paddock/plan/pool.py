@@ -14,8 +14,9 @@ from paddock.facts import Change, Done, Outcome, PodFact, PoolFacts, Refusal, Wa
 from paddock.plan.changes import plan_changes
 from paddock.plan.config_map import build_config_map
 from paddock.plan.demand import Decision, Observed, bounds_of, decide, effective_scaling
-from paddock.plan.deployment import Replica, build_deployment, restart_of, revision_of, view_image
+from paddock.plan.deployment import Replica, build_deployment, restart_of, revision_of
 from paddock.plan.disruption_budget import build_disruption_budget
+from paddock.plan.drain import drain_image
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.profile import Refusal as FieldRefusal
 from paddock.plan.engines.registry import PROFILES
@@ -145,13 +146,13 @@ def _restart(facts: PoolFacts) -> str | None:
 
 
 def _unhurried(replica: Replica, facts: PoolFacts, replicas: int) -> Replica:
-    """Keep the operator image of a view that needs no other change.
+    """Keep the operator image of what runs beside an engine that needs no other change.
 
     A new operator must not restart engines: its image comes in with the next change of theirs.
     """
     live = _live_deployment(facts)
-    image = view_image(live) if live is not None else None
-    if replica.view is None or image is None:
+    image = drain_image(live) if live is not None else None
+    if image is None:
         return replica
     kept = replace(replica, operator_image=image)
     wanted = _deployment(facts, kept, replicas)

@@ -1,6 +1,11 @@
 """The rendered gateway on a real Envoy before a real llama-server and a real Ollama."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -9,6 +14,7 @@ import pytest
 from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.drainer import wait_until_left
 from paddock.facts import EnvoyReport
 from paddock.plan.engines.profile import EngineRun, Profile
 from paddock.plan.engines.registry import PROFILES
@@ -17,7 +23,7 @@ from paddock.plan.gateway.rendering import Surroundings, render
 from paddock.plan.replica import pooled_models
 from paddock.wire import Json
 from support.clients import check_clients
-from support.engine_servers import serving
+from support.engine_servers import Served, serving
 from support.envoys import Gateway, free_place, gateway
 from support.stores import alpha_and_beta, pool_of, renamed
 
@@ -31,6 +37,7 @@ CHAT = "/v1/chat/completions"
 class Front:
     gateway: Gateway
     models: dict[str, LocalModel]
+    engines: dict[str, Served]
 
     def post(self, path: str, body: Json, **headers: str) -> httpx.Response:
         return httpx.post(self.gateway.url + path, json=body, headers=headers, timeout=30)
@@ -58,7 +65,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             "oll.team": ollama.url.removeprefix("http://"),
         }
         with gateway(rendering, place, folder, backends) as running:
-            yield Front(running, models)
+            yield Front(running, models, {"pool/cpp": cpp, "pool/oll": ollama})
 
 
 def _run(pool: InferencePool, models: dict[str, LocalModel]) -> tuple[Profile, EngineRun]:
@@ -66,7 +73,7 @@ def _run(pool: InferencePool, models: dict[str, LocalModel]) -> tuple[Profile, E
     return profile, profile.run(pool, pooled_models(pool, models))
 
 
-def chat(model: str) -> Json:
+def chat(model: str) -> dict[str, Json]:
     return {"model": model, "max_tokens": 2, "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -87,7 +94,7 @@ def test_body_with_curls_own_content_type_is_read_all_the_same(front: Front) -> 
 
 
 def test_answer_streams_as_it_is_made(front: Front) -> None:
-    body = {**chat("alpha"), "stream": True, "max_tokens": 8}  # type: ignore[dict-item]  # JSON
+    body = {**chat("alpha"), "stream": True, "max_tokens": 8}
     with httpx.stream("POST", front.gateway.url + CHAT, json=body, timeout=30) as answer:
         lines = [line for line in answer.iter_lines() if line]
 
@@ -208,6 +215,40 @@ def test_gateway_tells_the_version_that_it_runs_and_the_pools_that_it_reaches(fr
     assert front.gateway.report() == EnvoyReport(
         frozenset({rendering.version}), frozenset({"pool/cpp", "pool/oll"})
     )
+
+
+@pytest.mark.parametrize(("pool", "model"), [("pool/cpp", "alpha"), ("pool/oll", "beta")])
+def test_engine_may_end_when_its_last_answer_is_given_and_not_before(
+    front: Front, pool: str, model: str
+) -> None:
+    engine = front.engines[pool]
+    with ThreadPoolExecutor(2) as threads:
+        with stopped(engine.pid):
+            asked = threads.submit(front.post, CHAT, {**chat(model), "stream": True})
+            until_in_flight(front.gateway, pool)
+            left = threads.submit(wait_until_left, int(engine.url.rpartition(":")[2]), 0, 60)
+            with pytest.raises(TimeoutError):
+                left.result(3)
+        assert asked.result().text.rstrip().endswith("data: [DONE]")
+        left.result(30)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Hold a process up, which keeps its connections meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def until_in_flight(running: Gateway, pool: str) -> None:
+    deadline = time.monotonic() + 60
+    name = f"cluster.{pool}.upstream_rq_active"
+    while {"name": name, "value": 1} not in httpx.get(running.load_url).json()["stats"]:
+        assert time.monotonic() < deadline, f"no request has reached {pool}"
+        time.sleep(0.05)
 
 
 def test_status_port_shows_nothing_that_changes_envoy(front: Front) -> None:

@@ -68,7 +68,7 @@ def test_administrator_says_what_pools_have_that_do_not_say(
     hardware: Json, resource: str | None, runtime_class: str | None, priority_class: str
 ) -> None:
     pod = pod_of(hardware, settings=AMD)
-    (container,) = pod["containers"]
+    container, _ = pod["containers"]
     assert set(container["resources"]["limits"]) == {"memory", resource} - {None}
     assert pod.get("runtimeClassName") == runtime_class
     assert pod["priorityClassName"] == priority_class
@@ -81,7 +81,7 @@ def test_administrator_says_what_pools_have_that_do_not_say(
 @pytest.mark.parametrize("engine", [EngineName.LLAMA_CPP, EngineName.VLLM])
 def test_claim_gives_the_gpus_and_no_resource_is_counted(engine: EngineName) -> None:
     pod = pod_of({"deviceClaim": "half-a-card"}, engine)
-    (container,) = pod["containers"]
+    container, _ = pod["containers"]
     assert pod["resourceClaims"] == [{"name": "gpus", "resourceClaimTemplateName": "half-a-card"}]
     assert container["resources"]["claims"] == [{"name": "gpus"}]
     assert set(container["resources"]["limits"]) == {"memory"}
@@ -90,7 +90,7 @@ def test_claim_gives_the_gpus_and_no_resource_is_counted(engine: EngineName) -> 
 
 
 def test_engine_is_told_how_many_gpus_the_claim_gives() -> None:
-    (container,) = pod_of({"deviceClaim": "pair", "gpus": 2}, EngineName.VLLM)["containers"]
+    container, _ = pod_of({"deviceClaim": "pair", "gpus": 2}, EngineName.VLLM)["containers"]
     args = container["args"]
     assert args[args.index("--tensor-parallel-size") + 1] == "2"
 

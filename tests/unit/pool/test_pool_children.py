@@ -120,9 +120,10 @@ def test_model_joins_an_ollama_of_one_claim_without_touching_its_pods() -> None:
     assert wanted(one) == wanted(two)
 
 
-def test_new_operator_does_not_restart_engines_and_comes_in_with_the_next_change() -> None:
+@pytest.mark.parametrize("name", POOLS)
+def test_new_operator_does_not_restart_engines_and_comes_in_with_the_next_change(name: str) -> None:
     newer = replace(SETTINGS, images=replace(SETTINGS.images, operator="operator:2"))
-    running = settled(POOLS["ollama-view"])
+    running = settled(POOLS[name])
     changed = replace(running, pool=at_generation(running.pool, 4, serving={"parallel": 2}))
 
     assert plan_pool(running, newer).changes == ()
