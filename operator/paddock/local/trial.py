@@ -15,6 +15,7 @@ from paddock import kinds, names
 from paddock.api.crds import build_inference_pool_crd, build_local_model_crd
 from paddock.api.inferencepool import EngineName, InferencePool
 from paddock.api.localmodel import LocalModel
+from paddock.api.localmodel import Progress as PullProgress
 from paddock.local.cluster import EmbeddedCluster
 from paddock.local.context import TRIAL, full_name
 from paddock.local.images.recipes import (
@@ -135,11 +136,19 @@ def wait_for_model(cluster: Kubectl, name: str, report: Progress) -> None:
             return
         if "Stalled" in ready:
             raise LocalError(f"{name}: {ready['Stalled'].message}")
-        progress = parsed.status.progress
-        words = f"pulling {progress.percent} %" if progress and progress.percent else "pulling"
+        words = pull_words(parsed.status.progress, said)
         if words != said:
             report.step(name, words)
             said = words
+
+
+def pull_words(progress: PullProgress | None, said: str) -> str:
+    """Say how far a pull is; nothing new where it does not tell: at its end, or when it is busy."""
+    if progress is None:
+        return said or "waiting for the pull to start"
+    if progress.percent is None:
+        return "asking the source"
+    return f"pulling {progress.percent} %"
 
 
 def wait_for_pool(cluster: Kubectl, engine: EngineName, report: Progress) -> None:
