@@ -102,11 +102,24 @@ def test_ingress_leads_to_the_gateway_and_waits_as_long_as_it_does(site: Site) -
     assert annotations["haproxy.org/timeout-server"] == f"{waits}s"
     assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "1m"
     assert annotations["a"] == "1"
-    (rule,) = ingress["spec"]["rules"]
-    assert rule["http"]["paths"][0]["backend"]["service"]["name"] == names.GATEWAY
-    assert policy["spec"]["podSelector"]["matchLabels"] == gateway_selector()
-    (ports,) = policy["spec"]["ingress"][0]["ports"]
-    assert ports["port"] == names.GATEWAY_PORT
+    backend = {"service": {"name": names.GATEWAY, "port": {"name": "http"}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    assert ingress["spec"] == {
+        "ingressClassName": "nginx",
+        "tls": [{"hosts": [INGRESS["host"]], "secretName": "cert"}],
+        "rules": [{"host": INGRESS["host"], "http": {"paths": [path]}}],
+    }
+    front = {"matchLabels": {"kubernetes.io/metadata.name": "front"}}
+    assert policy["spec"] == {
+        "podSelector": {"matchLabels": gateway_selector()},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {
+                "from": [{"namespaceSelector": front}],
+                "ports": [{"port": names.GATEWAY_PORT, "protocol": "TCP"}],
+            }
+        ],
+    }
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
     said = site.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=body)
     assert said.count("serverside-applied") == len(manifests)
@@ -118,9 +131,13 @@ def rendered_route_seconds() -> str:
     return max(re.findall(r'"timeout": ?"([0-9]+)s"', text), key=int)
 
 
-def test_ingress_without_more_is_small() -> None:
-    (ingress,) = rendered("paddock-models", {"ingress": INGRESS})
+def test_ingress_without_more_is_small_and_waits_as_long_as_it_is_told() -> None:
+    values = {"ingress": {**INGRESS, "timeoutSeconds": 60}}
+    (ingress,) = rendered("paddock-models", values)
     assert set(ingress["spec"]) == {"rules"}
+    told = ingress["metadata"]["annotations"]
+    assert told["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "60"
+    assert told["haproxy.org/timeout-server"] == "60s"
 
 
 def test_empty_catalogue_makes_nothing() -> None:

@@ -1,15 +1,18 @@
 """Samples at a real apiserver: taken and accepted as they are, applied again without a change."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from paddock import names
 from support.accounts import AccountOperator
 from support.chart_site import Site
 from support.charts import ROOT
+from support.gitops import ARGO
 
 pytestmark = pytest.mark.contract
 FOLDER = ROOT / "manifests" / "samples"
@@ -47,6 +50,20 @@ def test_hundred_applies_make_no_new_generation_and_no_new_version(
     assert versions(site) == before
     diff = site.kubectl("-n", site.namespace, "diff", *how, "-f", "-", stdin=text)
     assert diff == ""
+
+
+def test_argo_cd_is_told_by_the_command_that_its_sample_names(site: Site) -> None:
+    text = ARGO.read_text()
+    (typed,) = [line for line in text.splitlines() if line.startswith("#   kubectl ")]
+    words = shlex.split(typed.removeprefix("#   kubectl "))
+    assert words[:2] == ["-n", "argocd"]
+    assert words.pop() == ARGO.name
+    site.kubectl(
+        "-n", site.namespace, "create", "configmap", "argocd-cm", "--from-literal=own=kept"
+    )
+    site.kubectl("-n", site.namespace, *words[2:], str(ARGO))
+    told = site.kubectl("-n", site.namespace, "get", "configmap", "argocd-cm", "-o", "json")
+    assert json.loads(told)["data"] == {"own": "kept", **yaml.safe_load(text)["data"]}
 
 
 def versions(site: Site) -> dict[str, tuple[int, str]]:
