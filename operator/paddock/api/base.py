@@ -101,6 +101,11 @@ class Toleration(Record):
     toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
+UNSEEN = -1
+"""The observed generation of an object that no operator has looked at: the CRDs' default, by which
+tools that follow kstatus wait, where they believe an object without a status to be well."""
+
+
 class Condition(Record):
     """A metav1.Condition; every field is required, as Kubernetes requires it."""
 

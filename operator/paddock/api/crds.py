@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paddock import names
+from paddock.api.base import UNSEEN
 from paddock.api.inferencepool import InferencePoolSpec, InferencePoolStatus
 from paddock.api.localmodel import LocalModelSpec, LocalModelStatus
 from paddock.api.schema import Schema, structural
@@ -248,7 +249,7 @@ def _object_schema(spec: Schema, status: Schema) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
-            "status": status,
+            "status": {**status, "default": {"observedGeneration": UNSEEN}},
         },
     }
 

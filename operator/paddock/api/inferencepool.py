@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from paddock.api.base import (
+    UNSEEN,
     Condition,
     Diagnosis,
     DnsSubdomain,
@@ -321,7 +322,7 @@ class ScalingStatus(Record):
 class InferencePoolStatus(Record):
     """What is true of the pool."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: Annotated[int, Field(ge=UNSEEN)] | None = None
     conditions: Annotated[
         tuple[Condition, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["type"]})
     ] = ()

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from paddock.api.base import (
+    UNSEEN,
     Condition,
     Diagnosis,
     Digest,
@@ -197,7 +198,7 @@ class ModelEffective(Record):
 class LocalModelStatus(Record):
     """What is true of the model."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: Annotated[int, Field(ge=UNSEEN)] | None = None
     conditions: Annotated[
         tuple[Condition, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["type"]})
     ] = ()

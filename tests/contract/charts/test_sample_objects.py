@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from paddock import names
+from paddock.api.base import UNSEEN
 from support.accounts import AccountOperator
 from support.chart_site import Site
 from support.charts import ROOT
@@ -28,6 +29,7 @@ def test_apiserver_takes_every_sample_and_a_second_look_shows_no_difference(site
         said = site.kubectl("apply", "--server-side", "--field-manager=test", *with_file)
         assert "Warning" not in said
         assert site.kubectl("diff", "--server-side", "--field-manager=test", *with_file) == ""
+        assert observed(site) == {UNSEEN}
         site.kubectl("delete", *with_file)
 
 
@@ -40,7 +42,8 @@ def test_hundred_applies_make_no_new_generation_and_no_new_version(
     site.install("kinds", "paddock-crds")
     site.wait_for_kinds()
     text = (FOLDER / "two-engines-one-claim.yaml").read_text()
-    site.kubectl("-n", site.namespace, "apply", *how, "-f", "-", stdin=text)
+    for _ in range(2):  # the second stores the status' default, as no operator writes one here
+        site.kubectl("-n", site.namespace, "apply", *how, "-f", "-", stdin=text)
     before = versions(site)
     whole = "---\n".join([text] * AGAIN)
     said = site.kubectl("-n", site.namespace, "apply", *how, "-f", "-", stdin=whole)
@@ -64,6 +67,11 @@ def test_argo_cd_is_told_by_the_command_that_its_sample_names(site: Site) -> Non
     site.kubectl("-n", site.namespace, *words[2:], str(ARGO))
     told = site.kubectl("-n", site.namespace, "get", "configmap", "argocd-cm", "-o", "json")
     assert json.loads(told)["data"] == {"own": "kept", **yaml.safe_load(text)["data"]}
+
+
+def observed(site: Site) -> set[int]:
+    text = site.kubectl("-n", site.namespace, "get", KINDS, "-o", "json")
+    return {each["status"]["observedGeneration"] for each in json.loads(text)["items"]}
 
 
 def versions(site: Site) -> dict[str, tuple[int, str]]:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from paddock import names
+from paddock.api.crds import build_inference_pool_crd, build_local_model_crd
 from paddock.api.inferencepool import EngineName
 from paddock.api.localmodel import LocalModel
 from paddock.api.pull import PullFailure, PullReason, PullReport
@@ -156,6 +157,16 @@ def test_object_nobody_has_looked_at_is_progressing(
 ) -> None:
     whole = {"metadata": {"generation": 1}, **({} if status is None else {"status": status})}
     assert argo_health(kind, whole)[0] == "Progressing"
+
+
+@pytest.mark.parametrize("crd", [build_local_model_crd(), build_inference_pool_crd()])
+def test_object_nobody_has_looked_at_is_not_believed_to_be_well_by_kstatus(crd: Any) -> None:
+    """Without a status it would be: kstatus takes an object that says nothing for done."""
+    (version,) = crd["spec"]["versions"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    whole = {"metadata": {"generation": 1}, "status": status["default"]}
+    assert kstatus(whole) == "InProgress"
+    assert argo_health(crd["spec"]["names"]["kind"], whole)[0] == "Progressing"
 
 
 def test_condition_of_an_older_generation_is_not_believed() -> None:
