@@ -249,11 +249,11 @@ class ControlPlane:
 
 
 def audit_record(line: str) -> AuditRecord:
-    """Parse one line of the audit log."""
+    """Parse one line of the audit log; who could not show who he is has no name there."""
     event = json.loads(line)
     target = event.get("objectRef", {})
     return AuditRecord(
-        user=event["user"]["username"],
+        user=event["user"].get("username", ""),
         verb=event["verb"],
         resource=target.get("resource", ""),
         subresource=target.get("subresource", ""),

@@ -51,6 +51,8 @@ def test_audit_line_is_read_with_and_without_an_object() -> None:
     )
     bare = {"user": {"username": "jane"}, "verb": "get"}
     assert audit_record(json.dumps(bare)) == AuditRecord("jane", "get", "", "", "", "", 0, "")
+    nobody = {**bare, "user": {}}
+    assert audit_record(json.dumps(nobody)).user == ""
 
 
 def test_audit_skips_a_line_that_is_being_written(tmp_path: Path) -> None:
