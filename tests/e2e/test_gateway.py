@@ -105,7 +105,7 @@ def test_gateway_serves_and_starts_anew_without_the_operator(
 
 def staying(world: World, label: str) -> list[Manifest]:
     """Return the pods that are not on their way out, as an earlier revision's may be."""
-    pods = world.every("pods", "-l", label)
+    pods = world.every("pods", label)
     return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
@@ -119,7 +119,7 @@ def answers(world: World, model: str) -> bool:
 
 
 def served_by_new(world: World, old: dict[str, object]) -> bool:
-    pods = world.every("pods", "-l", "paddock.dev/pool=cpp")
+    pods = world.every("pods", "paddock.dev/pool=cpp")
     names = {pod["metadata"]["name"] for pod in pods}
     gone = json.loads(json.dumps(old))["metadata"]["name"] not in names
     return gone and answers(world, "small")

@@ -200,7 +200,7 @@ def killed_on_the_way(world: World, cluster: EmbeddedCluster, folder: Path, kill
 
 def revisions(world: World) -> set[str]:
     """Return the revisions of the engines that are not on their way out."""
-    pods = world.every("pods", "-l", "app.kubernetes.io/component=engine")
+    pods = world.every("pods", "app.kubernetes.io/component=engine")
     return {
         pod["metadata"]["annotations"]["paddock.dev/revision"]
         for pod in pods

@@ -15,6 +15,7 @@ import httpx
 
 from paddock.api.localmodel import LocalModel
 from support.chart_site import Site
+from support.live import Live
 from support.objects import result_text
 from support.ports import free_port
 
@@ -82,24 +83,17 @@ class Story:
 
     def __init__(self, site: Site, operator: AccountOperator) -> None:
         self.site, self.operator = site, operator
+        self._live = Live(site.plane, site.namespace)
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
         self.site.kubectl("-n", self.site.namespace, "apply", "-f", "-", stdin=body)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        text = self.site.kubectl(
-            "-n", self.site.namespace, "get", kind, name, "-o", "json", "--ignore-not-found"
-        )
-        found: dict[str, Any] | None = json.loads(text) if text else None
-        return found
+        return self._live.get(kind, name)
 
     def every(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
-        text = self.site.kubectl(
-            "-n", self.site.namespace, "get", kind, "-l", selector, "-o", "json"
-        )
-        found: list[dict[str, Any]] = json.loads(text)["items"]
-        return found
+        return self._live.every(kind, selector)
 
     def patch(self, kind: str, name: str, patch: dict[str, Any], *more: str) -> None:
         self.site.kubectl(

@@ -9,11 +9,11 @@ from typing import Any
 
 from paddock.local.cluster import EmbeddedCluster
 from paddock.local.control_plane import AuditRecord
-from paddock.local.problems import LocalError
+from support.live import Live
 
 Manifest = dict[str, Any]
 DEADLINE = 120.0
-_POLL = 0.2
+_POLL = 0.1
 
 
 class World:
@@ -21,6 +21,7 @@ class World:
 
     def __init__(self, cluster: EmbeddedCluster, namespace: str) -> None:
         self.cluster, self.namespace = cluster, namespace
+        self._live = Live(cluster.plane, namespace)
 
     def apply(self, *manifests: Manifest) -> None:
         for manifest in manifests:
@@ -28,19 +29,10 @@ class World:
         self.cluster.apply(manifests)
 
     def get(self, kind: str, name: str) -> Manifest | None:
-        try:
-            text = self.cluster.kubectl("-n", self.namespace, "get", kind, name, "-o", "json")
-        except LocalError as error:
-            if "NotFound" in str(error):
-                return None
-            raise
-        found: Manifest = json.loads(text)
-        return found
+        return self._live.get(kind, name)
 
-    def every(self, kind: str, *arguments: str) -> list[Manifest]:
-        text = self.cluster.kubectl("-n", self.namespace, "get", kind, "-o", "json", *arguments)
-        items: list[Manifest] = json.loads(text)["items"]
-        return items
+    def every(self, kind: str, selector: str = "") -> list[Manifest]:
+        return self._live.every(kind, selector)
 
     def delete(self, kind: str, name: str, *arguments: str) -> None:
         self.cluster.kubectl("-n", self.namespace, "delete", kind, name, *arguments)
