@@ -57,6 +57,7 @@ def test_newcomer_runs_chats_measures_and_cleans_up(
     world.delete("inferencepool", "tiny")
     assert "No weights are kept" in person.types("purge", "--dry-run").stdout
     world.delete("localmodel", "tiny")
+    world.delete("pods", "--all", "--grace-period=1")  # nobody is answered whom they wait for
     world.until("the pods are gone", lambda: not world.every("pods"))
     purge = person.types("purge", "tiny", "--yes")
     assert (purge.exit_code, "Deleted 1." in purge.stdout) == (0, True)
