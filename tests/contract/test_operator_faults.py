@@ -11,8 +11,10 @@ import re
 import secrets
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from paddock import names
 from paddock.kinds import CONFIG_MAPS, DEPLOYMENTS, EVENTS, INFERENCE_POOLS, LOCAL_MODELS
 from paddock.kube.real import connect
 from paddock.local.control_plane import ControlPlane
+from support.announce import announce
+from support.at_once import AtOnce
 from support.endings import Ending, differences, ending_of
 from support.gate import PASS, Gate, Request, Rule, Verdict
 from support.loop_world import LoopWorld
@@ -30,8 +34,12 @@ from support.played_node import PlayedNode
 
 pytestmark = pytest.mark.contract
 SOURCE = "https://models.example.com/tiny.gguf"
-QUICK = {"resync": 1.5, "progress_poll": 0.3, "engine_poll": 0.3, "settle": 0.5}
-PATIENCE = 90.0
+QUICK = {
+    "resync": 1.5, "progress_poll": 0.3, "engine_poll": 0.3, "settle": 0.5,
+    "lease_duration": 15.0, "lease_renew_deadline": 10.0,
+}  # fmt: skip
+"""A Lease of production's length: who follows has the same identity, and waits for none."""
+PATIENCE = 240.0
 _COURTESY = re.compile(r"/(events|pods)/")
 """Writes that end when nothing asks for them any more: news, and nudges of a gateway's pods."""
 _JOB = re.compile(r"tiny-pull-[0-9a-f]{10}")
@@ -45,23 +53,27 @@ GATEWAY_BUDGET = 7
 has pods, and the nudges of its one pod.
 """
 
+BUDGETS = (("model", MODEL_BUDGET), ("pool", POOL_BUDGET), ("gateway", GATEWAY_BUDGET))
+
 
 @asynccontextmanager
 async def a_world(plane: ControlPlane, folder: Path) -> AsyncIterator[LoopWorld]:
     """Give a namespace of its own, with a gate and a node."""
     namespace = f"t-{secrets.token_hex(4)}"
-    kubectl(plane, "create", "namespace", namespace)
+    await asyncio.to_thread(kubectl, plane, "create", "namespace", namespace)
     gate, cluster = Gate(plane), await connect(str(plane.kubeconfig))
     await gate.start()
     world = LoopWorld(gate, cluster, namespace, folder)
     try:
         async with PlayedNode(cluster, namespace, names.claim_name("tiny")):
-            yield world
+            try:
+                yield world
+            finally:
+                world.stop()  # before what it asks: nobody connects to a server that ends
     finally:
-        world.stop()
         await gate.stop()
         await cluster.close()
-        kubectl(plane, "delete", "namespace", namespace, "--wait=false")
+        await asyncio.to_thread(kubectl, plane, "delete", "namespace", namespace, "--wait=false")
 
 
 def start(world: LoopWorld, name: str = "one") -> None:
@@ -144,18 +156,31 @@ def path_of_config_maps(world: LoopWorld) -> str:
     return f"/api/v1/namespaces/{world.namespace}/{CONFIG_MAPS.plural}"
 
 
+@dataclass(frozen=True)
+class Story:
+    """How a story ended, what was written in it, and what its rule did."""
+
+    ending: Ending
+    writes: list[Request]
+    done: Counter[str]
+
+
+RuleOf = Callable[[Counter[str]], Rule]
+
+
 @pytest.fixture(scope="module")
-def undisturbed(
-    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Ending, list[Request]]:
-    """Return the ending of the story when nothing is broken, and its writes."""
+def stories(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> AtOnce[Story]:
+    """Tell the story once for each way to refuse a write or its answer, and once undisturbed."""
 
-    async def run() -> tuple[Ending, list[Request]]:
-        async with a_world(control_plane, tmp_path_factory.mktemp("undisturbed")) as world:
+    async def story(name: str, rule_of: RuleOf) -> Story:
+        done = Counter[str]()
+        async with a_world(control_plane, tmp_path_factory.mktemp(name)) as world:
+            world.gate.rule = rule_of(done)
             start(world)
-            return await tell(world), world.writes()
+            return Story(await tell(world), world.writes(), done)
 
-    return asyncio.run(run())
+    told = {name: partial(story, name, rule_of) for name, rule_of in BROKEN.items()}
+    return AtOnce(told, most=4)
 
 
 def once_each(act: Any) -> Rule:
@@ -173,7 +198,7 @@ def once_each(act: Any) -> Rule:
 
 
 def dying(world: LoopWorld, mode: str, kills: list[str]) -> Rule:
-    """Kill the operator at every write: before it is sent, after it is done, or unanswered."""
+    """Kill the operator at every write: before it is sent, or when it is done and unanswered."""
 
     def killed(request: Request) -> Verdict:
         def kill() -> None:
@@ -189,20 +214,40 @@ def dying(world: LoopWorld, mode: str, kills: list[str]) -> Rule:
     return once_each(killed)
 
 
+def refusing(status: int) -> RuleOf:
+    """Refuse every write twice."""
+
+    def rule_of(done: Counter[str]) -> Rule:
+        def rule(request: Request) -> Verdict:
+            if not request.is_write or done[request.path] >= 2:
+                return PASS
+            done[request.path] += 1
+            return Verdict(status=status, retry_after=1 if status == 429 else None)
+
+        return rule
+
+    return rule_of
+
+
+REFUSALS = (403, 409, 422, 429, 500, 503)
+BROKEN: dict[str, RuleOf] = {
+    "undisturbed": lambda _: lambda _request: PASS,
+    "unanswered": lambda _: once_each(lambda _request: Verdict(lose_answer=True)),
+    **{f"refused-{status}": refusing(status) for status in REFUSALS},
+}
+
+
 @pytest.mark.parametrize("mode", ["before", "after"])
 async def test_operator_killed_at_every_write_ends_the_same(
-    control_plane: ControlPlane,
-    undisturbed: tuple[Ending, list[Request]],
-    tmp_path: Path,
-    mode: str,
+    control_plane: ControlPlane, stories: AtOnce[Story], tmp_path: Path, mode: str
 ) -> None:
-    kills: list[str] = []
+    undisturbed, kills = stories["undisturbed"], list[str]()
     async with a_world(control_plane, tmp_path) as world:
         world.gate.rule = dying(world, mode, kills)
         start(world)
-        assert differences(await tell(world), undisturbed[0]) == []
-        assert objects_of(world.writes()) == objects_of(undisturbed[1])
-    assert len(kills) >= len(objects_of(undisturbed[1]))
+        assert differences(await tell(world), undisturbed.ending) == []
+        assert objects_of(world.writes()) == objects_of(undisturbed.writes)
+    assert len(kills) >= len(objects_of(undisturbed.writes))
 
 
 def objects_of(requests: list[Request]) -> set[str]:
@@ -213,7 +258,7 @@ def objects_of(requests: list[Request]) -> set[str]:
 
 
 async def test_model_and_pool_keep_to_their_budgets_of_writes(
-    control_plane: ControlPlane, tmp_path: Path
+    control_plane: ControlPlane, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     async with a_world(control_plane, tmp_path) as world:
         start(world)
@@ -227,6 +272,9 @@ async def test_model_and_pool_keep_to_their_budgets_of_writes(
         later = [each.path for each in world.writes(len(for_model))]
     for_gateway = [path for path in later if f"/{names.GATEWAY}" in path]
     for_pool = [path for path in later if path not in for_gateway and "/localmodels/" not in path]
+    numbers = zip((for_model, for_pool, for_gateway), BUDGETS, strict=True)
+    counts = ", ".join(f"{what} {len(made)} of {most}" for made, (what, most) in numbers)
+    announce(pytestconfig, [f"writes from nothing to Ready: {counts}"])
     assert len(for_model) <= MODEL_BUDGET, for_model
     assert len(for_pool) <= POOL_BUDGET, for_pool
     assert len(for_gateway) <= GATEWAY_BUDGET, for_gateway
@@ -267,32 +315,13 @@ async def own_events(world: LoopWorld) -> list[tuple[str, str, str, int]]:
     )
 
 
-async def test_answers_lost_after_every_write_change_nothing(
-    control_plane: ControlPlane, undisturbed: tuple[Ending, list[Request]], tmp_path: Path
-) -> None:
-    async with a_world(control_plane, tmp_path) as world:
-        world.gate.rule = once_each(lambda _request: Verdict(lose_answer=True))
-        start(world)
-        assert differences(await tell(world), undisturbed[0]) == []
+def test_answers_lost_after_every_write_change_nothing(stories: AtOnce[Story]) -> None:
+    assert differences(stories["unanswered"].ending, stories["undisturbed"].ending) == []
 
 
-@pytest.mark.parametrize("status", [403, 409, 422, 429, 500, 503])
-async def test_writes_refused_twice_are_made_in_the_end(
-    control_plane: ControlPlane,
-    undisturbed: tuple[Ending, list[Request]],
-    tmp_path: Path,
-    status: int,
-) -> None:
-    refused: Counter[str] = Counter()
-
-    def rule(request: Request) -> Verdict:
-        if not request.is_write or refused[request.path] >= 2:
-            return PASS
-        refused[request.path] += 1
-        return Verdict(status=status, retry_after=1 if status == 429 else None)
-
-    async with a_world(control_plane, tmp_path) as world:
-        world.gate.rule = rule
-        start(world)
-        assert differences(await tell(world), undisturbed[0]) == []
-    assert {refused[path] for path in refused if not _COURTESY.search(path)} == {2}
+@pytest.mark.parametrize("status", REFUSALS)
+def test_writes_refused_twice_are_made_in_the_end(stories: AtOnce[Story], status: int) -> None:
+    story = stories[f"refused-{status}"]
+    assert differences(story.ending, stories["undisturbed"].ending) == []
+    refused = {path: count for path, count in story.done.items() if not _COURTESY.search(path)}
+    assert set(refused.values()) == {2}

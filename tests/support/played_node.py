@@ -195,6 +195,8 @@ async def _listening(
 
 def _answering(answer: Any) -> Handler:
     async def handler(_: web.Request) -> web.Response:
-        return web.json_response(answer)
+        response = web.json_response(answer)
+        response.force_close()  # whoever asks may be killed: no connection outlives its answer
+        return response
 
     return handler
