@@ -10,7 +10,7 @@ from paddock.plan.gateway.xds import METADATA, http_filter
 from paddock.wire import Json
 
 MODEL, MISSING, UNREADABLE = "model", "missing", "unreadable"
-PIECE_BYTES = 65_536
+PIECE_BYTES = 16_384
 DEEPEST = 500
 """Engines themselves read hardly deeper."""
 MOST_STEPS = 2_000_000
@@ -21,8 +21,12 @@ LARGE_BYTES, ROOM_BYTES = 64 * 1024, 128 * 1024 * 1024
 """What larger bodies may hold together while they come, in each thread; smaller ones always may."""
 _LONGEST_WORD = 2048
 """Names, numbers and keys that count are shorter; one of these is always whole in a piece."""
+_PAUSE_PERCENT = 400
+"""How far Lua's memory grows before it is collected: twice its own, since that is a third of the
+script's time; a body that comes holds about 2 KiB of it."""
 
 READ_MODEL_SCRIPT = f"""
+collectgarbage("setpause", {_PAUSE_PERCENT})
 local PIECE, WORD, DEEPEST, MOST = {PIECE_BYTES}, {_LONGEST_WORD}, {DEEPEST}, {MOST_STEPS}
 local QUOTE, COMMA, COLON, SLASH, OPEN, CLOSE, LIST, TRUE = 34, 44, 58, 92, 123, 125, 91, 116
 local NESTS, NEVER = {{'"', "{{", "[", "}}", "]"}}, math.huge
