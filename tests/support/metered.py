@@ -32,6 +32,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         endless = bool(asked.get("endless"))
         self.send_header("Content-Length", str(len(body.encode()) + endless))
+        if self.headers.get("Connection") == "close":
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body.encode())
         if endless:
