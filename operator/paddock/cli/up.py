@@ -109,8 +109,6 @@ def _embedded(
     cluster.up()
     install_operator(cluster, assembled(cluster, engines, report), report)
     sample = Sample("model", source=source) if source else choose_sample(report)
-    if sample.terms:
-        report.step(sample.name, sample.terms)
     place = serve_sample(cluster, sample)
     _serve_sample(cluster, sample.name, place, engines, report)
     lines = [f"{sample.name} answers:", ""]
