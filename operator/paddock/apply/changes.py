@@ -9,7 +9,7 @@ from paddock.facts import Apply, Change, Delete, Refusal, Scale
 from paddock.kinds import BY_KIND, DEPLOYMENTS
 from paddock.kube.cache import Cache, place_of
 from paddock.kube.cluster import Cluster
-from paddock.plan.changes import conflict, is_foreign
+from paddock.plan.changes import conflict, is_foreign, is_leftover
 from paddock.wire import Manifest
 
 log = logging.getLogger("paddock.apply")
@@ -57,10 +57,11 @@ async def _attempt(cluster: Cluster, cache: Cache, change: Change) -> Refusal | 
 async def _apply(cluster: Cluster, cache: Cache, manifest: Manifest) -> Refusal | None:
     """Apply; a name that the cache does not know may be a stranger's, whom nobody watches."""
     kind = BY_KIND[str(manifest["kind"])]
-    if cache.get(kind, *place_of(manifest)) is None:
-        live = await cluster.get(kind, *place_of(manifest))
-        if live is not None and is_foreign(manifest, live):
-            return conflict(manifest)
+    live = cache.get(kind, *place_of(manifest)) or await cluster.get(kind, *place_of(manifest))
+    if live is not None and is_leftover(manifest, live):
+        raise ConflictError(409, f"{_manifest_name(manifest)} of a deleted owner is still there.")
+    if live is not None and is_foreign(manifest, live):
+        return conflict(manifest)
     cache.put(kind, await cluster.apply(manifest))
     return None
 

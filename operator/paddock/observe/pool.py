@@ -17,7 +17,9 @@ from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.observe.objects import deployment_fact, pod_fact
 from paddock.observe.proofs import Ask, Proofs
 from paddock.observe.warnings import Warnings
+from paddock.plan.changes import is_leftover
 from paddock.plan.deployment import COMPONENT
+from paddock.plan.owner import owner_references
 from paddock.plan.requests import asked
 from paddock.plan.telemetry.collector_config import SCRAPED_ENGINES
 from paddock.raw import text
@@ -124,13 +126,22 @@ def _models(cache: Cache, pool: InferencePool) -> list[LocalModel]:
 
 
 def _same_names(cache: Cache, pool: InferencePool) -> Mapping[tuple[str, str], Manifest]:
-    """Return objects that stand under our children's names, ours or not."""
+    """Return objects that stand under our children's names, ours or not.
+
+    Those of a deleted pool of this name are as good as gone.
+    """
+    references = owner_references(pool.metadata, kinds.INFERENCE_POOLS)
+    child: Manifest = {"metadata": {"ownerReferences": references}}
     name = names.pool_child_name(pool.metadata.name)
     found = {
         (kind.kind, name): cache.get(kind, pool.metadata.namespace, name)
         for kind in kinds.POOL_CHILDREN
     }
-    return {key: manifest for key, manifest in found.items() if manifest is not None}
+    return {
+        key: live
+        for key, live in found.items()
+        if live is not None and not is_leftover(child, live)
+    }
 
 
 def _asker(pool: InferencePool, client: httpx.AsyncClient) -> Ask:

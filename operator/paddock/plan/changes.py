@@ -7,7 +7,7 @@ field removed from our wish is noticed as well as a field changed by somebody el
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from paddock import names
@@ -15,7 +15,7 @@ from paddock.api.reasons import Reason
 from paddock.facts import Apply, Change, Children, Delete, Refusal
 from paddock.kinds import BY_KIND, CLAIMS
 from paddock.plan.containment import contains
-from paddock.raw import mapping
+from paddock.raw import items, mapping
 from paddock.wire import Json, Manifest
 
 _HASH = 16
@@ -91,6 +91,26 @@ def is_foreign(wanted: Manifest, live: Manifest) -> bool:
     if wanted["kind"] == CLAIMS.kind and None in owners:
         return _label(live, names.MODEL_LABEL) != _label(wanted, names.MODEL_LABEL)
     return owners[0] is None or owners[0] != owners[1]
+
+
+def is_leftover(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether the live object is of a deleted owner that had the name of ours.
+
+    The garbage collector takes it in a moment: no conflict to be told of. One that was orphaned on
+    purpose has lost its reference, and is a stranger.
+    """
+    if _label(live, names.MANAGED_BY_LABEL) != names.MANAGED_BY:
+        return False
+    owners = items(wanted, "metadata", "ownerReferences")
+    uids = {_role(each): each.get("uid") for each in owners}
+    return any(
+        uids.get(_role(each), each.get("uid")) != each.get("uid")
+        for each in items(live, "metadata", "ownerReferences")
+    )
+
+
+def _role(owner: Mapping[str, Json]) -> tuple[Json, ...]:
+    return tuple(owner.get(each) for each in ("apiVersion", "kind", "name"))
 
 
 def is_deleting(live: Manifest) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from paddock import kinds, names
 from paddock.api.reasons import Reason
 from paddock.facts import Apply, Children, Delete
-from paddock.plan.changes import ChangePlan, plan_changes, stamped
+from paddock.plan.changes import ChangePlan, is_leftover, plan_changes, stamped
 
 OURS = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.OWNER_UID_LABEL: "u1"}
 
@@ -79,10 +79,34 @@ def test_object_that_is_not_ours_is_never_adopted(labels: dict[str, Any]) -> Non
     ]
 
 
+def reference(uid: str, **fields: str) -> dict[str, str]:
+    return {"apiVersion": "v1", "kind": "Toy", "name": "t", "uid": uid, **fields}
+
+
+@pytest.mark.parametrize(
+    ("owners", "labels", "expected"),
+    [
+        ([reference("u1")], {}, True),
+        ([reference("u2")], {}, False),
+        ([reference("u1", name="other")], {}, False),
+        ([reference("u1", kind="Other")], {}, False),
+        ([reference("u1")], {names.MANAGED_BY_LABEL: "somebody"}, False),
+        ([], {}, False),
+    ],
+    ids=["before us", "ours", "another name", "another kind", "not of our making", "orphaned"],
+)
+def test_child_of_a_deleted_owner_of_our_name_is_left_over(
+    owners: list[dict[str, str]], labels: dict[str, str], *, expected: bool
+) -> None:
+    child = live(config_map(labels=labels), ownerReferences=owners)
+    wanted = live(config_map(), ownerReferences=[reference("u2")])
+    assert is_leftover(wanted, child) is expected
+
+
 def test_kept_claim_of_the_same_model_is_found_again() -> None:
-    owned, kept = claim(**{names.OWNER_UID_LABEL: "u1"}), claim()
-    assert plan_changes([kept], children(live(owned))).changes == (Apply(stamped(kept)),)
-    assert plan_changes([owned], children(live(kept))).changes == (Apply(stamped(owned)),)
+    ours, kept = claim(**{names.OWNER_UID_LABEL: "u1"}), claim()
+    assert plan_changes([kept], children(live(ours))).changes == (Apply(stamped(kept)),)
+    assert plan_changes([ours], children(live(kept))).changes == (Apply(stamped(ours)),)
 
 
 def test_claim_of_another_model_is_refused() -> None:
