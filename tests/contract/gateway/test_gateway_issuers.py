@@ -47,15 +47,16 @@ SECONDS = 60.0
 PLAIN = ssl.create_default_context()
 """Made once: making one takes longer than the request."""
 ISSUER, CLUSTER = f"https://{HOST}", "https://cluster.test"
-NOW = int(time.time())
+NOW, DAY = int(time.time()), 86_400
+"""Tokens are made when tests are collected, which may be an hour before they are used."""
 CLAIMS: dict[str, Json] = {
-    "iss": ISSUER, "aud": "paddock", "sub": "ada@example.com", "exp": NOW + 3600,
+    "iss": ISSUER, "aud": "paddock", "sub": "ada@example.com", "exp": NOW + DAY,
     "models": ["alpha"],
 }  # fmt: skip
 PRIVATE = new_private_key()
 KEY = new_record("somebody", ["*"], None, datetime.now(UTC).replace(microsecond=0))
 ACCOUNT: dict[str, Json] = {
-    "iss": CLUSTER, "aud": account_audience("team"), "exp": NOW + 3600,
+    "iss": CLUSTER, "aud": account_audience("team"), "exp": NOW + DAY,
     "sub": "system:serviceaccount:team:chat",
 }  # fmt: skip
 JWKS: Json = {"keys": [public_part(PRIVATE)]}
@@ -88,7 +89,7 @@ TOKENS = {
     "of no issuer": signed(without("iss")),
     "ended": signed(with_(exp=NOW - 120)),
     "without an end": signed(without("exp")),
-    "not begun": signed(with_(nbf=NOW + 600)),
+    "not begun": signed(with_(nbf=NOW + DAY)),
     "unsigned": unsigned(CLAIMS),
     "signed by the public key": signed_by_public_key(CLAIMS),
     "signed by an unknown key": signed(CLAIMS, "second"),

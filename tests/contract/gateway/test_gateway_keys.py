@@ -24,13 +24,13 @@ from support.stores import pool_of, ready_model, renamed
 pytestmark = pytest.mark.contract
 MODELS = {"alpha": ALPHA, "beta": BETA, "gamma": ready_model("gamma", DIGEST)}
 NOW = datetime.now(UTC).replace(microsecond=0)
-HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 GUARD: Json = {"auth": {"apiKeys": "Accepted"}}
 PRIVATE, OTHER_PRIVATE = new_private_key(), new_private_key()
-ALL, ONE = new_record("all", ["*"], HOUR, NOW), new_record("one", ["alpha"], HOUR, NOW)
+ALL, ONE = new_record("all", ["*"], DAY, NOW), new_record("one", ["alpha"], DAY, NOW)
 TWO = new_record("two", ["alpha", "gamma"], None, NOW)
-ENDED = new_record("ended", ["*"], HOUR, NOW - 3 * HOUR)
-LOST = new_record("lost", ["*"], HOUR, NOW)
+ENDED = new_record("ended", ["*"], DAY, NOW - 2 * DAY)
+LOST = new_record("lost", ["*"], DAY, NOW)
 ISSUER = "paddock/team"
 
 
