@@ -70,6 +70,10 @@ def test_failures_are_told_by_status_or_by_what_broke_the_answer(tmp_path: Path)
             for model, status in (("alpha", 200), ("alpha", 429), ("beta", 503)):
                 answer = httpx.post(ask, json={"model": model, "prompt": "hi"}, timeout=60)
                 assert answer.status_code == status, answer.text
+            unknown = httpx.post(ask, json={"model": "delta", "prompt": "hi"}, timeout=60)
+            assert unknown.status_code == 404, unknown.text
+            hidden = httpx.post(f"{running.url}/api/pull", json={"model": "alpha"}, timeout=60)
+            assert hidden.status_code == 403, hidden.text
             body = {"model": "gamma", "prompt": "hi", "stream": True}
             with httpx.stream("POST", ask, json=body, timeout=60) as begun:
                 next(begun.iter_raw())
@@ -78,10 +82,19 @@ def test_failures_are_told_by_status_or_by_what_broke_the_answer(tmp_path: Path)
                 ("limited", "429", "429"): 1,
                 ("gone", "503", "503"): 1,
                 ("slow", "200", "DownstreamConnectionTermination"): 1,
+                ("", "404", "404"): 1,
+                ("", "403", "403"): 1,
             }
             signals.until(
                 "every failure is counted",
                 lambda: signals.sums("paddock.gateway.requests", *labels) == wanted,
             )
 
+            told = ("gen_ai.request.model", "http.route", *labels)
+            signals.until(
+                "every record but the last,", lambda: len(signals.records()) == len(wanted) - 1
+            )
+            without = [{key for key in told if key in each} for each in signals.records()]
+
     assert signals.sums("paddock.gateway.tokens") == {}
+    assert {"http.route", "http.response.status_code", "error.type"} in without

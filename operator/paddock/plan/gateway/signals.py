@@ -47,12 +47,13 @@ def _first_of(*places: str) -> str:
     return f"%COALESCE({json.dumps({'operators': operators})})%"
 
 
+STATUS = "http.response.status_code"
 LABELS: Mapping[str, str] = {
     "gen_ai.request.model": f"%METADATA(ROUTE:{METADATA}:{_MODEL})%",
     "paddock.pool": _nearest(_POOL),
     "paddock.engine": _nearest(_ENGINE),
     "http.route": "%PATH(NQ:PATH)%",
-    "http.response.status_code": "%RESPONSE_CODE%",
+    STATUS: "%RESPONSE_CODE%",
     "paddock.response.flags": "%RESPONSE_FLAGS_LONG%",
 }
 CALLER = "paddock.caller"
@@ -79,8 +80,9 @@ class Measure:
 _INPUT_TYPE, _OUTPUT_TYPE = (("gen_ai.token.type", "input"),), (("gen_ai.token.type", "output"),)
 
 
+COUNT = Measure("requests")
 REQUESTS = (
-    Measure("requests"),
+    COUNT,
     Measure("duration", "%DURATION%", "Milliseconds"),
 )
 STREAMS = (Measure("first_byte", FIRST_BYTE, "Milliseconds"),)
@@ -110,19 +112,23 @@ def access_logs(*, content: bool = False) -> list[Json]:
     With `content` a record holds what was kept of prompt and answer, too.
     """
     return [
-        _stats("model", REQUESTS),
+        _stats(_MODEL, REQUESTS),
         _stats(OUTPUT, TOKENS),
         _stats(STREAMED, STREAMS),
         _stats(PER_TOKEN, PER_TOKENS),
+        _refusals(),
         _records(_content() if content else {}),
     ]
 
 
-def _logger(name: str, key: str, config: Json) -> Json:
-    """Return a logger of the requests that have gathered this metadata."""
-    matcher = {**from_metadata(METADATA, key), "value": {"present_match": True}}
-    found: Json = {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
-    return {"name": name, "filter": found, "typed_config": config}
+def _gathered(key: str, *, absent: bool = False) -> Json:
+    """Return the filter of the requests that have this metadata, or of those that have not.
+
+    Envoy heeds no `invert` here: that a text is null is what never holds of one that is there.
+    """
+    value: Json = {"null_match": {}} if absent else {"present_match": True}
+    matcher = {**from_metadata(METADATA, key), "value": value}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": absent}}
 
 
 def _stats(key: str, measures: tuple[Measure, ...]) -> Json:
@@ -131,13 +137,25 @@ def _stats(key: str, measures: tuple[Measure, ...]) -> Json:
         {"stat": _stat(each), "unit": each.unit, "value_format": each.value}
         for each in measures if each.unit is not None
     ]  # fmt: skip
+    return _stats_logger(_gathered(key), counters=counters, histograms=histograms)
+
+
+def _stats_logger(which: Json, **stats: Json) -> Json:
     config = typed(
-        "extensions.access_loggers.stats.v3.Config",
-        stats_scope={"prefix": STATS},
-        counters=counters,
-        histograms=histograms,
+        "extensions.access_loggers.stats.v3.Config", stats_scope={"prefix": STATS}, **stats
     )
-    return _logger("envoy.access_loggers.stats", key, config)
+    return {"name": "envoy.access_loggers.stats", "filter": which, "typed_config": config}
+
+
+def _refusals() -> Json:
+    """Count what is refused before its model is known, by status alone: a path is a caller's."""
+    failed = {"op": "GE", "value": {"default_value": 400, "runtime_key": "paddock.refused"}}
+    both: list[Json] = [
+        {"status_code_filter": {"comparison": failed}}, _gathered(_MODEL, absent=True),
+    ]  # fmt: skip
+    tag: Json = {"name": STATUS, "value_format": LABELS[STATUS]}
+    counter: Json = {"stat": {"name": COUNT.name, "tags": [tag]}, "value_fixed": 1}
+    return _stats_logger({"and_filter": {"filters": both}}, counters=[counter])
 
 
 def _counter(measure: Measure) -> Json:
@@ -181,7 +199,8 @@ def _records(content: Mapping[str, str]) -> Json:
         buffer_size_bytes=_LOG_BYTES,
         attributes={"values": [_string(name, value) for name, value in fields.items()]},
     )
-    return _logger("envoy.access_loggers.open_telemetry", "model", config)
+    name = "envoy.access_loggers.open_telemetry"
+    return {"name": name, "filter": _gathered(_MODEL), "typed_config": config}
 
 
 def _string(key: str, value: str) -> Json:

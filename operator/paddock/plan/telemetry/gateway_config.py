@@ -12,6 +12,7 @@ from paddock import names
 from paddock.api.inferencepool import InferencePool, Otlp, tells_spans
 from paddock.plan.gateway.content import CONTENT, CUT, is_recorded
 from paddock.plan.gateway.signals import CALLER
+from paddock.plan.gateway.signals import STATUS as _STATUS
 from paddock.plan.telemetry.collector import exporter_of
 from paddock.plan.telemetry.collector_config import own_metrics
 from paddock.plan.telemetry.request_metrics import LOST, REQUEST_METRICS, UPTIME, RequestMetric
@@ -23,7 +24,7 @@ from paddock.plan.telemetry.spans import (
 )
 from paddock.wire import Json
 
-_MODEL, _POOL, _STATUS = "gen_ai.request.model", "paddock.pool", "http.response.status_code"
+_MODEL, _POOL = "gen_ai.request.model", "paddock.pool"
 _FLAGS, _ENGINE = "paddock.response.flags", "paddock.engine"
 _OPERATIONS = (
     ("chat", "(chat|chat/completions|responses)"),
@@ -34,6 +35,8 @@ _OPERATIONS = (
 _DETAILS = "gen_ai.client.inference.operation.details"
 _TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
 _MICROSECONDS_UNTIL = 10**17
+_NOTHING = "-"
+"""What an Envoy says in records where it has nothing to say; in metrics it says nothing."""
 _KEPT = (
     _MODEL, "gen_ai.operation.name", "gen_ai.provider.name", *_TOKENS, _POOL, _ENGINE, CALLER,
     "http.route", "http.request.method", _STATUS, "error.type", "paddock.duration_ms",
@@ -95,13 +98,14 @@ def _by_receiver(pools: Sequence[InferencePool]) -> list[tuple[Otlp, list[str]]]
 
 
 def _only(pools: Sequence[str], telling: Sequence[str]) -> Json:
-    """Drop what concerns other pools, or none."""
-    others = " and ".join(f'attributes["{_POOL}"] != "{name}"' for name in pools)
-    about_requests = f'attributes["{_STATUS}"] != nil'
+    """Drop what concerns other pools; numbers and records of requests for none pass, not spans."""
+    pool = f'attributes["{_POOL}"]'
+    others = " and ".join(f'{pool} != "{name}"' for name in pools)
+    of_a_pool = f'{pool} != nil and {pool} != "" and {pool} != "{_NOTHING}" and {others}'
     return {
         "error_mode": "ignore",
-        "metrics": {"datapoint": [f"{about_requests} and {others}"]},
-        "logs": {"log_record": [others]},
+        "metrics": {"datapoint": [of_a_pool]},
+        "logs": {"log_record": [of_a_pool]},
         "traces": {
             "span": [f"{others} and not({FROM_ENGINE})", spans_of_others(pools)]
             if telling
@@ -186,15 +190,17 @@ def _common() -> Iterator[str]:
     yield f'set(attributes["error.type"], {status}) where {status} != nil and Int({status}) >= 400'
     yield (
         f'set(attributes["error.type"], {flags}) where attributes["error.type"] == nil '
-        f'and {flags} != nil and {flags} != "-"'
+        f'and {flags} != nil and {flags} != "{_NOTHING}"'
     )
     for operation, pattern in _OPERATIONS:
         yield (
             f'set(attributes["gen_ai.operation.name"], "{operation}") '
             f'where IsMatch(attributes["http.route"], "{pattern}$")'
         )
-    caller, engine = f'attributes["{CALLER}"]', f'attributes["{_ENGINE}"]'
-    yield f'delete_key(attributes, "{CALLER}") where {caller} == "" or {caller} == "-"'
+    for key in (CALLER, _MODEL, _POOL, _ENGINE):
+        value = f'attributes["{key}"]'
+        yield f'delete_key(attributes, "{key}") where {value} == "" or {value} == "{_NOTHING}"'
+    engine = f'attributes["{_ENGINE}"]'
     for name, provider in (("LlamaCpp", "llama_cpp"), ("Ollama", "ollama"), ("VLLM", "vllm")):
         yield f'set(attributes["gen_ai.provider.name"], "{provider}") where {engine} == "{name}"'
 
@@ -228,5 +234,5 @@ def _rename(metric: RequestMetric) -> Iterator[str]:
 def _numbers() -> Iterator[str]:
     """Yield how numbers that Envoy told as texts become numbers, and how those it lacks go."""
     for key in (*_TOKENS, _STATUS, "paddock.duration_ms", "paddock.first_byte_ms"):
-        yield f'delete_key(attributes, "{key}") where attributes["{key}"] == "-"'
+        yield f'delete_key(attributes, "{key}") where attributes["{key}"] == "{_NOTHING}"'
         yield f'set(attributes["{key}"], Int(attributes["{key}"])) where attributes["{key}"] != nil'
