@@ -13,7 +13,7 @@ from paddock.plan.telemetry.request_metrics import LABELS
 
 FOLDER = Path(__file__).resolve().parents[2] / "manifests" / "observability"
 DASHBOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
-_FILLED = {"$__rate_interval": "5s", "$namespace": ".*", "$pool": ".*", "$model": ".*"}
+_FILLED = {"$pool": ".*", "$model": ".*"}
 
 _LABELS = {each.replace(".", "_") for each in (*LABELS, CALLER, "gen_ai.token.type")}
 
@@ -34,10 +34,26 @@ def variables() -> Iterator[str]:
                 yield filled(variable["query"])
 
 
-def filled(query: str) -> str:
-    for variable, value in _FILLED.items():
+def filled(query: str, namespace: str = ".*", interval: str = "5s") -> str:
+    for variable, value in {
+        **_FILLED,
+        "$namespace": namespace,
+        "$__rate_interval": interval,
+    }.items():
         query = query.replace(variable, value)
     return query
+
+
+def queries_of(board: str) -> dict[str, list[str]]:
+    """Return the queries of each panel of a dashboard, by its title, as they are written."""
+    (file,) = [file for file in DASHBOARDS if file.stem == board]
+    found = json.loads(file.read_text())["panels"]
+    return {panel["title"]: [each["expr"] for each in panel["targets"]] for panel in found}
+
+
+def summed(query: str) -> str:
+    """Return a query with whole sums in place of rates: what it tells of all that ever was."""
+    return re.sub(r"rate\((\w+\{[^}]*\})\[\$__rate_interval\]\)", r"\1", query)
 
 
 def rule_groups() -> list[Any]:

@@ -68,9 +68,9 @@ class Prometheus:
 
 @contextmanager
 def prometheus(
-    folder: Path, jobs: Mapping[str, int], rules: Sequence[Any] = ()
+    folder: Path, jobs: Mapping[str, str], rules: Sequence[Any] = ()
 ) -> Iterator[Prometheus]:
-    """Run one that scrapes these loopback ports each second, and takes remote writes."""
+    """Run one that scrapes these HOST:PORTs each second, and takes remote writes."""
     folder.mkdir()
     (folder / "rules.yml").write_text(yaml.safe_dump({"groups": list(rules)}))
     evaluated = {"global": {"evaluation_interval": "1s"}, "rule_files": ["rules.yml"]}
@@ -80,7 +80,7 @@ def prometheus(
             "job_name": name,
             "honor_labels": True,
             "scrape_interval": "1s",
-            "static_configs": [{"targets": [f"127.0.0.1:{target}"]}],
+            "static_configs": [{"targets": [target]}],
         }
         for name, target in jobs.items()
     ]

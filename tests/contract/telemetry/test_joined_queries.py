@@ -57,8 +57,8 @@ MIB = 1 << 20
 
 
 @contextmanager
-def told() -> Iterator[dict[str, int]]:
-    """Serve the operator's metrics and both exporters'; give their ports."""
+def told() -> Iterator[dict[str, str]]:
+    """Serve the operator's metrics and both exporters'; give their HOST:PORTs."""
     registry = Registry([catalog.ENGINE_LOADED, catalog.TOKEN_LIMIT])
     registry.read(catalog.ENGINE_LOADED, lambda: LOADED)
     declared: list[Any] = [pool.model_dump(by_alias=True, exclude_none=True) for pool in POOLS]
@@ -66,7 +66,7 @@ def told() -> Iterator[dict[str, int]]:
     texts = {"operator": exposition(registry.collect()), "nvidia": NVIDIA, "amd": AMD}
     with ExitStack() as stack:
         yield {
-            name: int(stack.enter_context(serving(page(text))).url.rpartition(":")[2])
+            name: stack.enter_context(serving(page(text))).url.removeprefix("http://")
             for name, text in texts.items()
         }
 
@@ -89,9 +89,9 @@ def panel(title: str) -> str:
 
 def test_gpus_and_limits_are_told_beside_what_uses_them(tmp_path: Path) -> None:
     with (
-        told() as ports,
+        told() as jobs,
         metered() as backend,
-        prometheus(tmp_path / "prometheus", ports, rule_groups()) as found,
+        prometheus(tmp_path / "prometheus", jobs, rule_groups()) as found,
         collecting_requests(
             tmp_path / "collector", POOLS, metrics_to=found.remote_write
         ) as signals,

@@ -20,7 +20,7 @@ from paddock.plan.telemetry.request_metrics import REQUEST_METRICS
 from paddock.puller.store import Store
 from paddock.telemetry.catalog import Metric, MetricKind
 from paddock.telemetry.exposition import prometheus_name
-from support.billing import POOLS, ask_many, front
+from support.billing import KEYS, POOLS, ask_many, front
 from support.collector import running
 from support.engine_servers import serving
 from support.loop_world import LoopWorld
@@ -39,6 +39,7 @@ SOMETIMES = {
     "Paddock: operator: Time to the first Ready, 95 of 100",
 }
 """Panels with a query about what need not have happened."""
+KNOWN = {"Authorization": f"Bearer {min(KEYS.values())}"}
 RULE_TESTS = Path(__file__).with_name("alert_tests.yaml")
 
 
@@ -47,7 +48,7 @@ async def test_operators_queries_give_numbers(world: LoopWorld, tmp_path: Path) 
     world.start(health_port=port)
     await world.make("tiny")
     await world.settled("tiny", "https://models.example.com/a.gguf")
-    with prometheus(tmp_path / "prometheus", {"operator": port}) as found:
+    with prometheus(tmp_path / "prometheus", {"operator": f"127.0.0.1:{port}"}) as found:
         await asyncio.to_thread(found.until, "count_over_time(paddock_queue_depth[1m]) > 3")
         await world.change_and_settle("tiny", 1)
         await asyncio.to_thread(all_answered, found)
@@ -124,20 +125,21 @@ def test_requests_queries_give_numbers(tmp_path: Path) -> None:
 
         def arrived(expression: str) -> bool:
             ask_many(running.url, 8, seed=7)
+            unknown = {"model": "nobody", "prompt": "hi"}
+            refused = httpx.post(f"{running.url}/v1/completions", json=unknown, headers=KNOWN)
+            assert refused.status_code == 404, refused.text
             return bool(found.query(expression))
 
         queries = [
-            query for title, query in panels()
-            if title.startswith("Paddock: requests") and "paddock:" not in query
+            query for _, query in panels()
+            if "paddock_namespace" in query and "paddock:" not in query
         ]  # fmt: skip
-        failing = [query for query in queries if "error_type" in query]
         for query in queries:
-            if query not in failing:
-                signals.until(query, lambda query=query: arrived(query))
+            signals.until(query, lambda query=query: arrived(query))
         names_of_requests = {name for name in found.names() if not name.startswith("scrape")}
         firing = found.query(alerts()["PaddockRequestsFail"]["expr"])
 
-    assert len(queries) == 8
+    assert len(queries) == 15
     assert firing == []
     wanted = {own_name(each.name, each.kind, each.unit) for each in REQUEST_METRICS}
     assert {re.sub("_(bucket|sum|count)$", "", name) for name in names_of_requests} >= wanted
