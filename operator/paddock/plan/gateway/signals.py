@@ -149,7 +149,7 @@ def _stats_logger(which: Json, **stats: Json) -> Json:
 
 def _refusals() -> Json:
     """Count what is refused before its model is known, by status alone: a path is a caller's."""
-    failed = {"op": "GE", "value": {"default_value": 400, "runtime_key": "paddock.refused"}}
+    failed: Json = {"op": "GE", "value": {"default_value": 400, "runtime_key": "paddock.refused"}}
     both: list[Json] = [
         {"status_code_filter": {"comparison": failed}}, _gathered(_MODEL, absent=True),
     ]  # fmt: skip
