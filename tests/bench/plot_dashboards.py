@@ -7,11 +7,12 @@ PNG for each dashboard, and a line for each panel that has no number.
 """
 
 import json
+import math
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ from support.stores import pool_of, two_models
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import EngFormatter, PercentFormatter
 
 _COLUMNS, _POINTS = 2, 120
+_UNITS = {"s": "s", "bytes": "B", "Bps": "B/s", "reqps": "/s"}
 _STORY_SECONDS = 60
 
 
@@ -91,11 +94,13 @@ def plot_all(folder: Path, url: str, seconds: float, interval: str) -> None:
         board = json.loads(file.read_text())
         panels = board["panels"]
         rows = -(-len(panels) // _COLUMNS)
-        figure, places = plt.subplots(rows, _COLUMNS, figsize=(14, 3 * rows), squeeze=False)
+        figure, places = plt.subplots(rows, _COLUMNS, figsize=(14, 3.2 * rows), squeeze=False)
         for panel, place in zip(panels, places.flat, strict=False):
             plot(panel, place, url, seconds, interval)
+        for place in places.flat[len(panels) :]:
+            place.axis("off")
         figure.suptitle(board["title"])
-        figure.tight_layout()
+        figure.tight_layout(rect=(0, 0, 1, 0.99))
         picture = folder / f"{file.stem}.png"
         figure.savefig(picture, dpi=80)
         plt.close(figure)
@@ -103,22 +108,47 @@ def plot_all(folder: Path, url: str, seconds: float, interval: str) -> None:
 
 
 def plot(panel: Any, place: Any, url: str, seconds: float, interval: str) -> None:
-    end, drawn = time.time(), 0
+    end, drawn, highest = time.time(), 0, 0.0
     for target in panel["targets"]:
-        query = filled(target["expr"].replace("$__rate_interval", interval))
+        query = filled(target["expr"], interval=interval)
         asked = {"query": query, "start": end - seconds, "end": end, "step": seconds / _POINTS}
         answer = httpx.get(f"{url}/api/v1/query_range", params=asked, timeout=30)
         for series in answer.raise_for_status().json()["data"]["result"]:
-            labels = ", ".join(series["metric"].values()) or "all"
             moments = [at - end for at, _ in series["values"]]
-            place.plot(moments, [float(value) for _, value in series["values"]], label=labels)
+            values = [float(value) for _, value in series["values"]]
+            highest = max([highest, *(value for value in values if not math.isnan(value))])
+            place.plot(
+                moments,
+                values,
+                marker=".",
+                markersize=3,
+                label=named(target["legendFormat"], series["metric"]),
+            )
             drawn += 1
-    place.set_title(panel["title"])
-    place.set_xlabel("seconds ago")
+    place.set_title(panel["title"], fontsize="medium")
+    place.set_xlim(-seconds, 0)
+    place.set_xlabel("seconds ago", fontsize="small")
+    place.grid(alpha=0.3)
+    show_unit(place, panel["fieldConfig"]["defaults"]["unit"])
     if drawn:
-        place.legend(fontsize="x-small")
+        place.legend(fontsize="x-small", loc="upper left")
+        place.set_ylim(0, 1.3 * highest or 1)
     else:
+        place.text(0.5, 0.5, "no number", ha="center", va="center", transform=place.transAxes)
         sys.stdout.write(f"no number: {panel['title']}\n")
+
+
+def named(legend: str, labels: Mapping[str, str]) -> str:
+    """Return what Grafana would write beside a line."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), legend)
+
+
+def show_unit(place: Any, unit: str) -> None:
+    """Write the numbers of an axis as Grafana does for its unit."""
+    if unit == "percentunit":
+        place.yaxis.set_major_formatter(PercentFormatter(1))
+    elif unit != "short":
+        place.yaxis.set_major_formatter(EngFormatter(_UNITS[unit], sep=" "))
 
 
 if __name__ == "__main__":
