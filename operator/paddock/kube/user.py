@@ -71,7 +71,7 @@ def _load_account(configuration: Configuration) -> str:
         load_incluster_config(client_configuration=configuration)
     except ConfigException as error:
         raise AccessError(
-            "There is no kubeconfig: set KUBECONFIG or --kubeconfig, or make one with `paddock up`."
+            "There is no kubeconfig: set KUBECONFIG or --kubeconfig; `paddock up` tells its own."
         ) from error
     try:
         return _ACCOUNT_NAMESPACE.read_text().strip()
