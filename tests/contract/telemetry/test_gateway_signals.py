@@ -311,7 +311,7 @@ def plain(value: Any) -> Any:
 
 def talk(asked: Asked, text: str) -> tuple[str, str]:
     """Return the words of a request, and those of its answer as a client puts them together."""
-    lines = [line.removeprefix("data: ") for line in text.splitlines() if line.strip()]
+    lines = [line.removeprefix("data: ") for line in text.split("\n") if line.strip()]
     values = [json.loads(line) for line in lines if line != "[DONE]"]
     prompt = asked.body.get("prompt") or TALK[0]["content"]
     return prompt, "".join(words for value in values for words in words_of(value))

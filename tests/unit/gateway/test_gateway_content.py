@@ -207,6 +207,12 @@ def test_long_words_are_cut_where_json_stays_json(filling: str, shift: int) -> N
     assert told["truncated"] == "true"
 
 
+def test_every_sign_that_json_may_hold_stays_and_others_become_blanks() -> None:
+    told = recorded(b'{"prompt":"a\x7fb\xc2\x85c\x00d\x1fe\\u0001f"}')
+    (said,) = json.loads(told["input"])
+    assert said["parts"][0]["content"] == "a\x7fb\x85c d e\x01f"
+
+
 def test_many_little_messages_are_bounded_too() -> None:
     body = {"messages": [{"role": "user", "content": "x"}] * 3000}
     told = recorded(json.dumps(body).encode())

@@ -141,7 +141,7 @@ local function take(state, piece)
   local kept = cut(piece, state.left)
   if #kept < #piece then state.truncated = true end
   state.left = state.left - #kept
-  return (kept:gsub("%c", " "):gsub("[\\128-\\255]+", whole_characters))
+  return (kept:gsub("[%z\\1-\\31]", " "):gsub("[\\128-\\255]+", whole_characters))
 end
 
 local function add_part(state, parts, piece)
