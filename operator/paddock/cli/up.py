@@ -113,7 +113,8 @@ def _embedded(
     _serve_sample(cluster, sample.name, place, engines, report)
     lines = [f"{sample.name} answers:", ""]
     lines += _curls(f"http://{gateway_address(cluster)}", sample.name, engines)
-    lines += [f"  export KUBECONFIG={cluster.kubeconfig}", "  kubectl get lmodel,ipool", ""]
+    lines += [f"  export KUBECONFIG={cluster.kubeconfig}"]
+    lines += [f"  {cluster.program()} get lmodel,ipool", ""]
     return [*lines, "`paddock down` ends it and leaves nothing behind."]
 
 

@@ -21,9 +21,13 @@ class Kubectl:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl and return its output."""
-        found = shutil.which("kubectl") if self._own else None
-        program = found or builds.ensure(["kubectl"], self._report)["kubectl"] / "kubectl"
-        return run([program, *self._options, *arguments], stdin=stdin)
+        return run([self.program(own=self._own), *self._options, *arguments], stdin=stdin)
+
+    def program(self, *, own: bool = True) -> str | Path:
+        """Return the machine's own kubectl, or where ours is."""
+        if own and shutil.which("kubectl"):
+            return "kubectl"
+        return builds.ensure(["kubectl"], self._report)["kubectl"] / "kubectl"
 
     def apply(self, manifests: Sequence[Manifest]) -> None:
         """Apply manifests."""
