@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,24 +12,40 @@ from paddock.local.cluster import EmbeddedCluster
 from paddock.local.progress import Lines
 from paddock.local.sample_model import Sample
 from paddock.local.trial import assembled, install_operator, serve_sample
+from support.sample_hub import sample_hub
 from support.tiny_model import write_tiny_model
+from support.web_server import Site, serving
 from support.world import World
 
 NAME = "e2e"
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[EmbeddedCluster]:
-    """Start the cluster with the operator in it; end it without a trace."""
+def node() -> Iterator[EmbeddedCluster]:
+    """Start a cluster with nothing of ours in it; end it without a trace."""
     cluster = EmbeddedCluster(NAME, Lines())
     cluster.down()
     try:
         cluster.up()
-        engines = (EngineName.LLAMA_CPP, EngineName.OLLAMA)
-        install_operator(cluster, assembled(cluster, engines, Lines()), Lines())
         yield cluster
     finally:
         cluster.down()
+
+
+@pytest.fixture(scope="session")
+def hub(node: EmbeddedCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Serve the node what the samples pull, in place of Hugging Face and Ollama's library."""
+    with serving(sample_hub(tmp_path_factory.mktemp("hub")), node.addresses.host) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def cluster(node: EmbeddedCluster, hub: Site) -> EmbeddedCluster:
+    """Put the operator into the cluster."""
+    found = assembled(node, (EngineName.LLAMA_CPP, EngineName.OLLAMA), Lines())
+    mirrors = ("--hf-endpoint", hub.url, "--ollama-registry", hub.url.removeprefix("http://"))
+    install_operator(node, replace(found, arguments=(*found.arguments, *mirrors)), Lines())
+    return node
 
 
 @pytest.fixture(scope="session")
