@@ -57,10 +57,11 @@ async def _attempt(cluster: Cluster, cache: Cache, change: Change) -> Refusal | 
 async def _apply(cluster: Cluster, cache: Cache, manifest: Manifest) -> Refusal | None:
     """Apply; a name that the cache does not know may be a stranger's, whom nobody watches."""
     kind = BY_KIND[str(manifest["kind"])]
-    live = cache.get(kind, *place_of(manifest)) or await cluster.get(kind, *place_of(manifest))
+    known = cache.get(kind, *place_of(manifest))
+    live = known or await cluster.get(kind, *place_of(manifest))
     if live is not None and is_leftover(manifest, live):
         raise ConflictError(409, f"{_manifest_name(manifest)} of a deleted owner is still there.")
-    if live is not None and is_foreign(manifest, live):
+    if known is None and live is not None and is_foreign(manifest, live):
         return conflict(manifest)
     cache.put(kind, await cluster.apply(manifest))
     return None
