@@ -4,7 +4,7 @@ Pure data: `observe` makes them, `plan` and `status` read them. `None` means abs
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
@@ -104,10 +104,6 @@ class JobFact:
     deleting: bool = False
     request: str | None = None
     """What a user had asked for when it was made."""
-
-    def with_result(self, result: str | None) -> "JobFact":
-        """Return the same Job with its pod's last words."""
-        return replace(self, result=result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +327,8 @@ class PoolFacts:
     collectors: tuple[PodFact, ...] = ()
     """Pods of the pool's own Collector."""
     delivery: DeliveryFact | None = None
+    exportable: bool | None = None
+    """Whether the cluster has the inference extension's InferencePools; None: none are made."""
 
 
 @dataclass(frozen=True, slots=True)

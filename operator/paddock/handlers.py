@@ -107,7 +107,7 @@ class Wakeups:
 
         Its own may be to come `behind` those of news.
         """
-        own = Key(kind.plural, *place_of(manifest))
+        own = Key(kind.plural, *place_of(manifest)) if kind in kinds.OWN else None
         for key in set(keys_for(kind, manifest, self._cache, before=before, gone=gone)):
             if key != own:
                 self._queue.add(key, self._settle)
@@ -134,9 +134,8 @@ def build_registry(sink: Sink, watched: Iterable[Kind], login: Login) -> kopf.Op
     kopf.on.login(registry=registry)(log_in)
     for kind in watched:
         handler = _handler(sink, kind)
-        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)(
-            handler
-        )
+        name = kinds.resource_of(kind)
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=name)(handler)
     return registry
 
 

@@ -31,7 +31,10 @@ _GONE_AFTER = 2
 
 def kinds_for(settings: Settings) -> tuple[Kind, ...]:
     """Return every kind that the operator lists and watches, where the cluster has it."""
-    return (*ALL, *(kinds.OPTIONAL if settings.exposure.gateway is not None else ()))
+    exposure = settings.exposure
+    routes = (kinds.HTTP_ROUTES,) if exposure.gateway is not None else ()
+    exports = (kinds.EXPORTED_POOLS,) if exposure.inference_extension else ()
+    return (*ALL, *routes, *exports)
 
 
 class Reader(Protocol):

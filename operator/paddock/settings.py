@@ -25,12 +25,14 @@ class SourcePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What the cluster has to bring requests from outside to gateways."""
+    """What the cluster has to bring requests from outside to gateways, or to engines."""
 
     gateway: str | None = None
     """NAMESPACE/NAME of the Gateway that HTTPRoutes go to; None means that none are made."""
     controller_namespaces: tuple[str, ...] = ()
-    """From where an exposed gateway is asked: NetworkPolicies let these in."""
+    """From where an exposed gateway or pool is asked: NetworkPolicies let these in."""
+    inference_extension: bool = False
+    """Whether pools that ask for it become InferencePools of the inference extension."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,15 @@ BAD_MODELS: list[tuple[dict[str, Any], str]] = [
     ({"pull": {"nodeSelector": {"bad key!": "x"}}}, "spec.pull.nodeSelector"),
     ({"pull": {"tolerations": [{"operator": "Never"}]}}, "spec.pull.tolerations"),
 ]
+PICKER = "spec.gateway.inferenceExtension.endpointPicker"
+
+
+def exported(**more: Any) -> dict[str, Any]:
+    """Return a pool's spec with an endpoint picker, which may have anything odd about it."""
+    picker = {"name": "picker", "port": 9002, **more}
+    return {"gateway": {"inferenceExtension": {"endpointPicker": picker}}}
+
+
 BAD_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"engine": {"name": "TGI"}}, "spec.engine.name"),
     ({"engine": {}}, "spec.engine.name"),
@@ -100,6 +109,10 @@ BAD_POOLS: list[tuple[dict[str, Any], str]] = [
         {"gateway": {"expose": {"by": "HTTPRoute", "host": "h", "ingressClassName": "c"}}},
         "spec.gateway.expose",
     ),
+    (exported(podLabels={}), f"{PICKER}.podLabels"),
+    (exported(podLabels={"a b": "c"}), f"{PICKER}.podLabels"),
+    (exported(port=0), f"{PICKER}.port"),
+    (exported(failureMode="FailLoud"), f"{PICKER}.failureMode"),
     ({"hardware": {"gpus": -1}}, "spec.hardware.gpus"),
     ({"hardware": {"gpus": 999}}, "spec.hardware.gpus"),
     ({"hardware": {"resourceName": "gpu!"}}, "spec.hardware.resourceName"),
@@ -131,6 +144,7 @@ GOOD_MODELS: list[dict[str, Any]] = [
     {"pull": {"nodeSelector": {"example.com/zone": "a"}, "resources": {"memory": "1Gi"}}},
 ]
 GOOD_POOLS: list[dict[str, Any]] = [
+    exported(podLabels={"app.kubernetes.io/name": "picker"}, failureMode="FailOpen"),
     {},
     {"scaling": {"min": 0}},
     {"scaling": {"idle": {"unloadAfter": "5m"}}},

@@ -8,7 +8,7 @@ import pytest
 
 from paddock import names
 from paddock.facts import Apply, Children, PoolFacts
-from paddock.kinds import BY_KIND, DEPLOYMENTS, SERVICES
+from paddock.kinds import ALL, DEPLOYMENTS, SERVICES, kind_of
 from paddock.kube.real import RealCluster
 from paddock.plan.changes import plan_changes
 from paddock.plan.claim import build_claim
@@ -174,4 +174,4 @@ def merged(live: Any, patch: Any) -> Any:
 
 
 def test_every_applied_kind_is_known() -> None:
-    assert {str(each["kind"]) for each in wanted_objects("n")} <= set(BY_KIND)
+    assert {kind_of(each) for each in wanted_objects("n")} <= set(ALL)

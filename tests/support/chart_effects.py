@@ -35,6 +35,7 @@ EFFECTS: list[tuple[str, Any, str, Any]] = [
     ("exposure.gateway", "infra/public", "parent_gateway", "infra/public"),
     ("exposure.controllerNamespaces", ["ingress-nginx"], "controller_namespace",
      ("ingress-nginx",)),
+    ("exposure.inferenceExtension", True, "inference_extension", True),
     ("sources.huggingFaceEndpoint", "https://hub.example.com", "hf_endpoint",
      "https://hub.example.com"),
     ("sources.ollamaRegistry", "ollama.example.com:5000", "ollama_registry",

@@ -76,11 +76,12 @@ def rules_of(manifests: Sequence[Manifest], part: str = "operator") -> list[Mani
     return [rule for role in roles if belongs_to(role, part) for rule in role["rules"]]
 
 
-def rights_of(manifests: Sequence[Manifest], part: str = "operator") -> set[tuple[str, str]]:
-    """Return verb and resource of all rules."""
+def rights_of(manifests: Sequence[Manifest], part: str = "operator") -> set[tuple[str, str, str]]:
+    """Return verb, group and resource of all rules."""
     return {
-        (verb, resource)
+        (verb, group, resource)
         for rule in rules_of(manifests, part)
+        for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from paddock.facts import Kind
-from paddock.kinds import BY_KIND
+from paddock.kinds import ALL
 from paddock.local.api_client import ApiError
 from paddock.local.control_plane import ControlPlane
 
@@ -45,7 +45,7 @@ class Live:
 
 def _named(word: str) -> Kind:
     """Return the kind that a person means."""
-    for kind in BY_KIND.values():
+    for kind in ALL:
         names = kind.kind.lower(), kind.plural, f"{kind.plural}.{kind.group}"
         if word in names or _SHORT.get(word) == kind.kind:
             return kind

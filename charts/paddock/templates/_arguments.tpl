@@ -44,6 +44,9 @@
 {{- range .Values.exposure.controllerNamespaces }}
 - {{ printf "--controller-namespace=%v" . | quote }}
 {{- end }}
+{{- if .Values.exposure.inferenceExtension }}
+- --inference-extension
+{{- end }}
 - {{ printf "--cluster-domain=%v" .Values.clusterDomain | quote }}
 - {{ printf "--gpu-type-label=%v" .Values.gpuTypeLabel | quote }}
 {{- with .Values.defaults.gpuRuntimeClassName }}

@@ -108,6 +108,7 @@ POOL_RULES = (
         "!has(self.ingressClassName) || self.by == 'Ingress'",
         "ingressClassName goes with by: Ingress; an HTTPRoute has the administrator's Gateway",
     ),
+    Rule("gateway.inferenceExtension.endpointPicker.podLabels", _LABEL_KEYS, _LABEL_KEYS_MESSAGE),
     Rule(
         "gateway.auth",
         "has(self.apiKeys) || has(self.serviceAccounts) || has(self.issuers)",

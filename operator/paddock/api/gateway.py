@@ -10,7 +10,7 @@ from pydantic import Field
 
 from paddock.api.auth import Auth
 from paddock.api.base import Record, SomeTime
-from paddock.api.exposure import Expose, Tls
+from paddock.api.exposure import Expose, InferenceExtension, Tls
 
 
 class Balancing(StrEnum):
@@ -97,6 +97,7 @@ class Gateway(Record):
     ] = None
     tls: Tls | None = None
     expose: Expose | None = None
+    inference_extension: InferenceExtension | None = None
     auth: Auth | None = None
     limits: Limits | None = None
     weight: Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from paddock.api.reasons import Reason
 from paddock.errors import ConflictError, ForbiddenError, InvalidError
 from paddock.facts import Apply, Change, Delete, Refusal, Scale
-from paddock.kinds import BY_KIND, DEPLOYMENTS
+from paddock.kinds import DEPLOYMENTS, kind_of
 from paddock.kube.cache import Cache, place_of
 from paddock.kube.cluster import Cluster
 from paddock.plan.changes import conflict, is_foreign, is_leftover
@@ -56,7 +56,7 @@ async def _attempt(cluster: Cluster, cache: Cache, change: Change) -> Refusal | 
 
 async def _apply(cluster: Cluster, cache: Cache, manifest: Manifest) -> Refusal | None:
     """Apply; a name that the cache does not know may be a stranger's, whom nobody watches."""
-    kind = BY_KIND[str(manifest["kind"])]
+    kind = kind_of(manifest)
     known = cache.get(kind, *place_of(manifest))
     live = known or await cluster.get(kind, *place_of(manifest))
     if live is not None and is_leftover(manifest, live):

@@ -23,6 +23,7 @@ from paddock.telemetry.logs import configure
 @click.option("--envoy-image", help="Replaces Envoy's official image.")
 @click.option("--parent-gateway", help="NAMESPACE/NAME of the Gateway that HTTPRoutes go to.")
 @click.option("--controller-namespace", multiple=True, help="May ask gateways that are exposed.")
+@click.option("--inference-extension", is_flag=True, help="Pools may be exported to it.")
 @click.option("--cluster-domain", default=Settings().cluster_domain, show_default=True)
 @click.option("--collector-image", help="Replaces the OpenTelemetry Collector's own image.")
 @click.option("--allow-host", multiple=True, help="Only these hosts may be pulled from.")
@@ -54,6 +55,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
     envoy_image: str | None,
     parent_gateway: str | None,
     controller_namespace: tuple[str, ...],
+    inference_extension: bool,
     cluster_domain: str,
     collector_image: str | None,
     allow_host: tuple[str, ...],
@@ -89,7 +91,7 @@ def operator(  # noqa: PLR0913 - one parameter per documented option
             ollama_registry=ollama_registry,
         ),
         hardware=HardwareDefaults(gpu_resource, gpu_runtime_class, priority_class),
-        exposure=Exposure(parent_gateway, controller_namespace),
+        exposure=Exposure(parent_gateway, controller_namespace, inference_extension),
         images=Images(
             operator=operator_image or Images().operator,
             registry=image_registry,

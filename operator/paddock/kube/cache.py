@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from paddock import names
 from paddock.facts import Kind
+from paddock.kinds import resource_of
 from paddock.wire import Json, Manifest
 
 News = Literal["newer", "same", "older"]
@@ -33,7 +34,7 @@ class _Entry(NamedTuple):
 
 
 _Place = tuple[str, str, str]
-"""Kind, namespace, name."""
+"""Kind's resource, namespace, name."""
 
 
 def _no_index(_: Kind, __: Manifest) -> Iterable[str]:
@@ -44,7 +45,9 @@ class Cache:
     """The last known state, by kind, namespace and name."""
 
     def __init__(self, kinds: Iterable[Kind], index: Index = _no_index) -> None:
-        self._objects: dict[str, dict[str, dict[str, _Entry]]] = {kind.kind: {} for kind in kinds}
+        self._objects: dict[str, dict[str, dict[str, _Entry]]] = {
+            resource_of(kind): {} for kind in kinds
+        }
         self._index_of = index
         self._children: dict[str, set[_Place]] = {}
         self._indexed: dict[_Place, set[str]] = {}
@@ -55,12 +58,12 @@ class Cache:
 
     def has(self, kind: Kind) -> bool | None:
         """Tell whether the cluster has a kind; None where nobody asked to keep it."""
-        return kind.kind not in self._absent if kind.kind in self._objects else None
+        return resource_of(kind) not in self._absent if resource_of(kind) in self._objects else None
 
     def absent(self, kind: Kind) -> None:
         """Take that the cluster has no such kind."""
         self.replace_all(kind, ())
-        self._absent.add(kind.kind)
+        self._absent.add(resource_of(kind))
 
     @property
     def synced(self) -> bool:
@@ -86,7 +89,7 @@ class Cache:
             return "older"
         self._moment += 1
         if known and (known.uid, known.version) == (uid, version):
-            self._objects[kind.kind][namespace][name] = known._replace(moment=self._moment)
+            self._objects[resource_of(kind)][namespace][name] = known._replace(moment=self._moment)
             return "same"
         whole = {
             **manifest, "apiVersion": kind.api_version, "kind": kind.kind,
@@ -141,7 +144,7 @@ class Cache:
         """
         lost = [
             (place, name, entry)
-            for place, named in self._objects[kind.kind].items()
+            for place, named in self._objects[resource_of(kind)].items()
             if namespace in (None, place)
             for name, entry in named.items()
             if (place, name) not in present and entry.moment <= since
@@ -149,8 +152,8 @@ class Cache:
         for place, name, entry in lost:
             self._forget(kind, place, name)
             self._bury(entry.uid)
-        self._unsynced.discard(kind.kind)
-        self._absent.discard(kind.kind)
+        self._unsynced.discard(resource_of(kind))
+        self._absent.discard(resource_of(kind))
         return [_loaded(entry.content) for _, _, entry in lost]
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
@@ -167,13 +170,13 @@ class Cache:
 
     def names(self, kind: Kind, namespace: str | None = None) -> tuple[tuple[str, str], ...]:
         """Return the namespaces and names of a kind, without reading the objects."""
-        places = self._objects[kind.kind]
+        places = self._objects[resource_of(kind)]
         chosen = places if namespace is None else [namespace]
         return tuple((place, name) for place in chosen for name in places.get(place, ()))
 
     def indexed(self, kind: Kind, namespace: str, value: str) -> Iterator[Manifest]:
         """Yield the objects of a namespace that the index names under this value."""
-        for name in sorted(self._indexed.get((kind.kind, namespace, value), ())):
+        for name in sorted(self._indexed.get((resource_of(kind), namespace, value), ())):
             known = self._entry(kind, namespace, name)
             if known is not None:
                 yield _loaded(known.content)
@@ -184,26 +187,26 @@ class Cache:
             yield _loaded(self._objects[kind][namespace][name].content)
 
     def _entry(self, kind: Kind, namespace: str, name: str) -> _Entry | None:
-        return self._objects[kind.kind].get(namespace, {}).get(name)
+        return self._objects[resource_of(kind)].get(namespace, {}).get(name)
 
     def _keep(self, kind: Kind, place: tuple[str, str], entry: _Entry) -> None:
         namespace, name = place
-        self._objects[kind.kind].setdefault(namespace, {})[name] = entry
+        self._objects[resource_of(kind)].setdefault(namespace, {})[name] = entry
         if entry.owner is not None:
-            self._children.setdefault(entry.owner, set()).add((kind.kind, namespace, name))
+            self._children.setdefault(entry.owner, set()).add((resource_of(kind), namespace, name))
         for value in entry.indexed:
-            self._indexed.setdefault((kind.kind, namespace, value), set()).add(name)
+            self._indexed.setdefault((resource_of(kind), namespace, value), set()).add(name)
 
     def _forget(self, kind: Kind, namespace: str, name: str) -> None:
-        entry = self._objects[kind.kind].get(namespace, {}).pop(name, None)
+        entry = self._objects[resource_of(kind)].get(namespace, {}).pop(name, None)
         if entry is None:
             return
-        if not self._objects[kind.kind][namespace]:
-            del self._objects[kind.kind][namespace]
+        if not self._objects[resource_of(kind)][namespace]:
+            del self._objects[resource_of(kind)][namespace]
         if entry.owner is not None:
-            _drop(self._children, entry.owner, (kind.kind, namespace, name))
+            _drop(self._children, entry.owner, (resource_of(kind), namespace, name))
         for value in entry.indexed:
-            _drop(self._indexed, (kind.kind, namespace, value), name)
+            _drop(self._indexed, (resource_of(kind), namespace, value), name)
 
     def _bury(self, uid: str) -> None:
         self._gone[uid] = None

@@ -25,7 +25,7 @@ from paddock.errors import (
     NotFoundError,
 )
 from paddock.facts import Kind
-from paddock.kinds import BY_KIND, LEASES
+from paddock.kinds import LEASES, kind_of
 from paddock.kube.cluster import Propagation
 from paddock.kube.credentials import (
     Credentials,
@@ -155,7 +155,7 @@ class RealCluster:
         return await self._apply(manifest, "/status")
 
     async def _apply(self, manifest: Manifest, subresource: str) -> Manifest:
-        kind = BY_KIND[str(manifest["kind"])]
+        kind = kind_of(manifest)
         metadata = manifest["metadata"]
         if not isinstance(metadata, Mapping):
             raise TypeError("a manifest has metadata")

@@ -40,6 +40,7 @@ class AuditRecord:
 
     user: str
     verb: str
+    group: str
     resource: str
     subresource: str
     namespace: str
@@ -255,6 +256,7 @@ def audit_record(line: str) -> AuditRecord:
     return AuditRecord(
         user=event["user"].get("username", ""),
         verb=event["verb"],
+        group=target.get("apiGroup", ""),
         resource=target.get("resource", ""),
         subresource=target.get("subresource", ""),
         namespace=target.get("namespace", ""),

@@ -56,7 +56,7 @@ async def observe_gateway(
 def _children(namespace: str, cache: Cache) -> Mapping[tuple[str, str], Manifest]:
     found = {
         (kind.kind, name): cache.get(kind, namespace, name)
-        for kind in (*kinds.GATEWAY_CHILDREN, *kinds.OPTIONAL)
+        for kind in (*kinds.GATEWAY_CHILDREN, kinds.HTTP_ROUTES)
         if cache.has(kind)
         for name in (names.GATEWAY, names.GATEWAY_COLLECTOR)
     }

@@ -1,6 +1,7 @@
 """Everything a pass over a LocalModel decides on, gathered: reads only."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import httpx
 from pydantic import ValidationError
@@ -81,7 +82,7 @@ def _job(job: Manifest, pods: Iterable[Manifest]) -> JobFact:
             if (message := text(status, "state", "terminated", "message"))
         ),
     )
-    return fact.with_result(ended[-1][1] if ended else None)
+    return replace(fact, result=ended[-1][1] if ended else None)
 
 
 def _waiting(jobs: Iterable[JobFact], pods: Sequence[PodFact]) -> Iterable[str]:

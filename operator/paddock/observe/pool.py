@@ -78,6 +78,7 @@ async def observe_pool(
         passing=await _passing(pool, cache, client, demand),
         collectors=collectors,
         delivery=await memory.deliveries.of(client, collectors, clock.monotonic()),
+        exportable=cache.has(kinds.EXPORTED_POOLS),
     )
 
 
@@ -135,7 +136,8 @@ def _same_names(cache: Cache, pool: InferencePool) -> Mapping[tuple[str, str], M
     name = names.pool_child_name(pool.metadata.name)
     found = {
         (kind.kind, name): cache.get(kind, pool.metadata.namespace, name)
-        for kind in kinds.POOL_CHILDREN
+        for kind in (*kinds.POOL_CHILDREN, kinds.EXPORTED_POOLS)
+        if cache.has(kind)
     }
     return {
         key: live

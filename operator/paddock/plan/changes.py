@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from paddock import names
 from paddock.api.reasons import Reason
 from paddock.facts import Apply, Change, Children, Delete, Refusal
-from paddock.kinds import BY_KIND, CLAIMS
+from paddock.kinds import CLAIMS, INFERENCE_POOLS, kind_of
 from paddock.plan.containment import contains
 from paddock.raw import items, mapping
 from paddock.wire import Json, Manifest
@@ -121,17 +121,20 @@ def is_deleting(live: Manifest) -> bool:
 def conflict(manifest: Manifest) -> Refusal:
     """Word that the name of a wanted child is taken by an object that is not ours."""
     kind, name = _identity(manifest)
+    what = (
+        f"An {kind} of {kind_of(manifest).group}" if kind == INFERENCE_POOLS.kind else f"A {kind}"
+    )
     return Refusal(
         f"{kind}/{name}",
         Reason.NAME_CONFLICT,
-        f"A {kind} named {name} exists and is not ours; rename or remove it.",
+        f"{what} named {name} exists and is not ours; rename or remove it.",
     )
 
 
 def _deletion(live: Manifest) -> Delete:
     metadata = mapping(live, "metadata")
     return Delete(
-        BY_KIND[str(live["kind"])],
+        kind_of(live),
         str(metadata["namespace"]),
         str(metadata["name"]),
         str(metadata["uid"]),

@@ -3,6 +3,8 @@
 Engines that tell spans of their own may bring them to the Collector of the gateway.
 """
 
+from collections.abc import Sequence
+
 from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool, tells_spans
 from paddock.plan.deployment import COMPONENT, selector
@@ -11,8 +13,10 @@ from paddock.plan.owner import child_labels, owner_references
 from paddock.wire import Json, Manifest
 
 
-def build_network_policy(pool: InferencePool, operator_namespace: str) -> Manifest:
-    """Build the NetworkPolicy."""
+def build_network_policy(
+    pool: InferencePool, operator_namespace: str, more: Sequence[Json] = ()
+) -> Manifest:
+    """Build the NetworkPolicy; `more` are peers that may ask the engines too."""
     gateway = {"matchLabels": gateway_selector()}
     operator = {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
     return {
@@ -29,7 +33,7 @@ def build_network_policy(pool: InferencePool, operator_namespace: str) -> Manife
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {
-                    "from": [{"podSelector": gateway}, {"namespaceSelector": operator}],
+                    "from": [{"podSelector": gateway}, {"namespaceSelector": operator}, *more],
                     "ports": [{"port": names.ENGINE_PORT, "protocol": "TCP"}],
                 }
             ],

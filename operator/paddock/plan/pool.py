@@ -20,6 +20,7 @@ from paddock.plan.drain import drain_image
 from paddock.plan.engines.profile import PooledModel, Profile
 from paddock.plan.engines.profile import Refusal as FieldRefusal
 from paddock.plan.engines.registry import PROFILES
+from paddock.plan.exported_pool import build_exported_pool, callers_of, extension_of
 from paddock.plan.network_policy import build_network_policy
 from paddock.plan.pool_refusals import refuse_pool
 from paddock.plan.replica import build_replica, pooled_models
@@ -30,7 +31,9 @@ from paddock.plan.telemetry.collector import build_collector
 from paddock.settings import Settings
 from paddock.wire import Manifest
 
-PRUNED = frozenset({"ConfigMap", "PodDisruptionBudget", "Deployment", "NetworkPolicy"})
+PRUNED = frozenset(
+    {"ConfigMap", "PodDisruptionBudget", "Deployment", "NetworkPolicy", "InferencePool"}
+)
 """Kinds of which a pool sometimes has a child, or one more; the others it always has."""
 _ENDED = frozenset({"Failed", "Succeeded"})
 
@@ -102,10 +105,14 @@ def _with_children(
     replica, fit = build_replica(pool, profile, base.models, settings)
     replica = replace(replica, restart=_restart(facts))
     replica = _unhurried(replica, facts, base.replicas)
+    export = extension_of(pool) if facts.exportable else None
+    callers = callers_of(export, settings.exposure.controller_namespaces) if export else ()
     wanted: list[Manifest] = [
         build_service(pool),
-        build_network_policy(pool, settings.operator_namespace),
+        build_network_policy(pool, settings.operator_namespace, callers),
     ]
+    if export is not None:
+        wanted.append(build_exported_pool(pool, export))
     if replica.run.files:
         wanted.append(build_config_map(pool, replica.run))
     live = _live_deployment(facts)

@@ -6,7 +6,8 @@ from paddock import kinds, names
 from paddock.api.exposure import Way
 from paddock.api.inferencepool import InferencePool
 from paddock.api.reasons import Reason
-from paddock.facts import GatewayFacts
+from paddock.facts import GatewayFacts, PoolFacts
+from paddock.plan.exported_pool import extension_of
 from paddock.plan.gateway.exposure import class_pool, exposure_of
 from paddock.plan.gateway.plan import living_pools
 from paddock.raw import items, named, text
@@ -27,6 +28,22 @@ _ABSENT = (
         "Gateway API."
     ),
 )
+_NO_EXPORTS = (
+    Reason.NOT_EXPOSED,
+    (
+        "Pools are not exported to the inference extension here: leave out "
+        "gateway.inferenceExtension, or have the administrator set exposure.inferenceExtension of "
+        "Paddock's chart."
+    ),
+)
+_NO_EXTENSION = (
+    Reason.NOT_EXPOSED,
+    (
+        f"The cluster has no {kinds.resource_of(kinds.EXPORTED_POOLS)} of version v1: leave out "
+        "gateway.inferenceExtension, or have the administrator install the Gateway API Inference "
+        "Extension, 1.0 or newer."
+    ),
+)
 
 
 def not_exposed(facts: GatewayFacts) -> Mapping[str, tuple[Reason, str]]:
@@ -45,7 +62,20 @@ def _trouble(facts: GatewayFacts, pool: InferencePool) -> tuple[Reason, str] | N
         return _UNSET
     if not facts.http_routes:
         return _ABSENT
-    return _refused(facts.children.manifests.get((kinds.HTTP_ROUTES.kind, names.GATEWAY)))
+    route = facts.children.manifests.get((kinds.HTTP_ROUTES.kind, names.GATEWAY))
+    return _refused(route, "the route")
+
+
+def not_exported(facts: PoolFacts) -> tuple[Reason, str] | None:
+    """Return what keeps a pool that asks for it from being the inference extension's too."""
+    if extension_of(facts.pool) is None:
+        return None
+    if facts.exportable is None:
+        return _NO_EXPORTS
+    if not facts.exportable:
+        return _NO_EXTENSION
+    place = kinds.EXPORTED_POOLS.kind, names.pool_child_name(facts.pool.metadata.name)
+    return _refused(facts.children.manifests.get(place), "the exported pool")
 
 
 def _other_class(facts: GatewayFacts, wanted: str | None) -> tuple[Reason, str] | None:
@@ -63,9 +93,9 @@ def _other_class(facts: GatewayFacts, wanted: str | None) -> tuple[Reason, str] 
     )
 
 
-def _refused(route: Manifest | None) -> tuple[Reason, str] | None:
-    """Tell what the Gateway's controller says against the route."""
-    for parent in items(route, "status", "parents"):
+def _refused(made: Manifest | None, what: str) -> tuple[Reason, str] | None:
+    """Tell what a Gateway's controller says against what was made for it."""
+    for parent in items(made, "status", "parents"):
         for kind in ("Accepted", "ResolvedRefs"):
             said = named(parent, "type", kind, "conditions")
             if said.get("status") == "False":
@@ -73,6 +103,6 @@ def _refused(route: Manifest | None) -> tuple[Reason, str] | None:
                 words = shortened(text(said, "message") or text(said, "reason") or "")
                 return (
                     Reason.NOT_EXPOSED,
-                    f"The Gateway {gateway} does not take the route: {words}.",
+                    f"The Gateway {gateway} does not take {what}: {words}.",
                 )
     return None

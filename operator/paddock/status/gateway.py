@@ -12,7 +12,7 @@ from paddock.plan.gateway.certificate import secret_of
 from paddock.plan.gateway.plan import GatewayPlan, ready_pods
 from paddock.status.certificate import tls_of
 from paddock.status.conditions import Verdict, false, true
-from paddock.status.exposure import not_exposed
+from paddock.status.exposure import not_exported, not_exposed
 from paddock.status.pod_diagnosis import diagnose_pod
 from paddock.status.wording import shortened
 
@@ -74,7 +74,8 @@ def gateway_verdict(facts: PoolFacts) -> Verdict:
     if state is None:
         return _said_before(facts.pool)
     pool = facts.pool
-    if (closed := state.not_exposed.get(pool.metadata.uid)) is not None:
+    closed = state.not_exposed.get(pool.metadata.uid) or not_exported(facts)
+    if closed is not None:
         return false(kind, *closed)
     if not state.ready:
         return false(kind, state.reason, state.message)

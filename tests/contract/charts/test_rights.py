@@ -10,15 +10,17 @@ import pytest
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool
+from paddock.local.control_plane import AuditRecord
 from paddock.local.problems import LocalError
 from paddock.plan.containment import contains
+from paddock.plan.exported_pool import build_exported_pool, extension_of
 from paddock.plan.gateway.exposure import build_http_route, build_ingress
 from support.accounts import DEADLINE, AccountOperator, Story
 from support.chart_site import Site
 from support.charts import CHARTS, helm, rendered, rights_of, setting
-from support.gateway_api import HTTP_ROUTES, http_routes_crd
+from support.gateway_api import EXPORTED_POOLS, HTTP_ROUTES, exported_pools_crd, http_routes_crd
 from support.plane import administrator
-from support.rights import rights_used, used_by
+from support.rights import CREATED, rights_used, used_by
 from support.world import inference_pool, local_model
 
 pytestmark = pytest.mark.contract
@@ -27,6 +29,8 @@ OTHER = "https://models.example.com/other.gguf"
 TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
 PARENT = "infra/public"
 HOST = "models.example.com"
+PICKER = {"name": "picker", "port": 9002, "podLabels": {"app": "picker"}}
+POOLS = "inferencepools.paddock.dev"
 COLLECTORS = ("chat-collector", names.GATEWAY_COLLECTOR)
 
 
@@ -38,9 +42,9 @@ def story(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     wide = request.param
     site.install(
         "operator", "paddock", crds__enabled=False, clusterWide=wide, replicas=0,
-        exposure__gateway=parent(wide=wide),
+        exposure__gateway=parent(wide=wide), exposure__inferenceExtension=wide,
     )  # fmt: skip
-    options = ("--parent-gateway", PARENT) if wide else ()
+    options = ("--parent-gateway", PARENT, "--inference-extension") if wide else ()
     operator = AccountOperator(site, tmp_path, clusterwide=wide, options=options)
     operator.start()
     yield Story(site, operator)
@@ -48,7 +52,10 @@ def story(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
 
 
 def parent(*, wide: bool) -> str:
-    """Return the Gateway of HTTPRoutes: one operator has one, the other makes none."""
+    """Return the Gateway of HTTPRoutes: one operator has one, the other makes none.
+
+    So it is with the inference extension's pools.
+    """
     return PARENT if wide else ""
 
 
@@ -64,6 +71,8 @@ def tell_everything(story: Story) -> None:
     story.operator.until("the pool has its budget", lambda: story.get("pdb", "chat"))
     nudge_the_gateway(story)
     expose_the_gateway(story)
+    if story.operator.clusterwide:
+        export_the_pool(story)
     story.until_drift_is_undone("deployment", "chat", {"spec": {"replicas": 5}})
     story.until_drift_is_undone("service", "chat", {"spec": {"selector": {"x": "y"}}})
     story.until_drift_is_undone("configmap", "chat", {"data": {"models.ini": "changed"}})
@@ -107,12 +116,16 @@ def meet_a_conflict(story: Story) -> None:
     budgets = f"/apis/policy/v1/namespaces/{story.site.namespace}/poddisruptionbudgets"
     with story.restless(f"{budgets}/chat"):
         story.apply(inference_pool("chat", "LlamaCpp", "tiny", replicas=1))
-        story.operator.until("the pool is read again", lambda: _is_read(story, "inferencepools"))
+        story.operator.until("the pool is read again", lambda: _is_read(story, POOLS))
 
 
-def _is_read(story: Story, plural: str) -> bool:
+def _is_read(story: Story, kind: str) -> bool:
+    return any(each.verb == "get" for each in _requests(story, kind))
+
+
+def _requests(story: Story, kind: str) -> list[AuditRecord]:
     records = used_by(story.site.plane, story.operator.user)
-    return any((each.verb, each.resource) == ("get", plural) for each in records)
+    return [each for each in records if f"{each.resource}.{each.group}" == kind]
 
 
 def nudge_the_gateway(story: Story) -> None:
@@ -153,41 +166,73 @@ def route_to_the_gateway(story: Story) -> None:
     route = story.operator.until("a route", lambda: _one(story, HTTP_ROUTES))
     (wanted,) = build_http_route({}, [_pool(story)], PARENT)
     assert contains(route["spec"], wanted["spec"])
-    refuse(story, route)
+    refuse(story, HTTP_ROUTES, names.GATEWAY, route["spec"]["parentRefs"][0])
     until_told(story, "The Gateway public does not take the route: not from here.")
     expose(story, None)
     story.operator.until("no route", lambda: _one(story, HTTP_ROUTES) is None)
 
 
 def expose(story: Story, asked: dict[str, str] | None) -> None:
-    story.patch("inferencepool", "chat", {"spec": {"gateway": {"expose": asked}}})
+    story.patch(POOLS, "chat", {"spec": {"gateway": {"expose": asked}}})
 
 
-def refuse(story: Story, route: dict[str, Any]) -> None:
-    """Say what a Gateway's controller says of a route that it does not take."""
+def export_the_pool(story: Story) -> None:
+    """Have the pool exported where the cluster has no such kind, has it, drifts, and refuses it."""
+    export(story, {"endpointPicker": PICKER})
+    until_told(story, f"The cluster has no {EXPORTED_POOLS} of version v1")
+    story.site.kubectl("apply", "--server-side", "-f", str(exported_pools_crd()))
+    administrator(story.site.plane).await_crds(f"crd/{EXPORTED_POOLS}")
+    made = story.operator.until("an exported pool", lambda: story.get(EXPORTED_POOLS, "chat"))
+    pool = _pool(story)
+    asked = extension_of(pool)
+    assert asked is not None
+    assert contains(made["spec"], build_exported_pool(pool, asked)["spec"])
+    assert {"podSelector": {"matchLabels": {"app": "picker"}}} in _peers(story)
+    drift = {"spec": {"endpointPickerRef": {"name": "other"}}}
+    story.until_drift_is_undone(EXPORTED_POOLS, "chat", drift)
+    refuse(story, EXPORTED_POOLS, "chat", {"name": "public"})
+    until_told(story, "The Gateway public does not take the exported pool: not from here.")
+    writes = [each.code for each in _requests(story, EXPORTED_POOLS) if each.verb == "patch"]
+    assert writes == [CREATED, 200], "made, and put right once"
+    export(story, None)
+    story.operator.until("no exported pool", lambda: story.get(EXPORTED_POOLS, "chat") is None)
+    story.operator.until("the picker is shut out", lambda: "picker" not in str(_peers(story)))
+
+
+def export(story: Story, asked: dict[str, Any] | None) -> None:
+    story.patch(POOLS, "chat", {"spec": {"gateway": {"inferenceExtension": asked}}})
+
+
+def _peers(story: Story) -> list[dict[str, Any]]:
+    policy = story.get("networkpolicy", "chat") or {}
+    found: list[dict[str, Any]] = policy["spec"]["ingress"][0]["from"]
+    return found
+
+
+def refuse(story: Story, kind: str, name: str, parent: dict[str, Any]) -> None:
+    """Say what a Gateway's controller says of what it does not take."""
     said = {
         "type": "Accepted", "status": "False", "reason": "NotAllowedByListeners",
         "message": "not from here", "lastTransitionTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
-    parent = {
-        "parentRef": route["spec"]["parentRefs"][0],
+    told = {
+        "parentRef": parent,
         "controllerName": "example.com/controller",
         "conditions": [said],
     }
-    status = {"status": {"parents": [parent]}}
-    story.patch(HTTP_ROUTES, names.GATEWAY, status, "--subresource=status")
+    story.patch(kind, name, {"status": {"parents": [told]}}, "--subresource=status")
 
 
 def until_told(story: Story, words: str) -> None:
     def told() -> bool:
-        conditions = (story.get("inferencepool", "chat") or {})["status"]["conditions"]
+        conditions = (story.get(POOLS, "chat") or {})["status"]["conditions"]
         return any(words in each["message"] for each in conditions)
 
     story.operator.until(words, told)
 
 
 def _pool(story: Story) -> InferencePool:
-    return InferencePool.model_validate(story.get("inferencepool", "chat"))
+    return InferencePool.model_validate(story.get(POOLS, "chat"))
 
 
 def _one(story: Story, kind: str) -> dict[str, Any] | None:
@@ -210,6 +255,7 @@ def test_rights_used_are_the_rights_granted(story: Story) -> None:
         "crds.enabled": False,
         "clusterWide": story.operator.clusterwide,
         "exposure.gateway": parent(wide=story.operator.clusterwide),
+        "exposure.inferenceExtension": story.operator.clusterwide,
     }
     used, granted = rights_used(records), rights_of(rendered("paddock", values))
     assert granted - used == set()

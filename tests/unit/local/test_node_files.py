@@ -38,6 +38,7 @@ def test_audit_line_is_read_with_and_without_an_object() -> None:
         "user": {"username": "jane"},
         "verb": "patch",
         "objectRef": {
+            "apiGroup": "paddock.dev",
             "resource": "localmodels",
             "subresource": "status",
             "namespace": "team",
@@ -47,10 +48,10 @@ def test_audit_line_is_read_with_and_without_an_object() -> None:
         "userAgent": "paddock",
     }
     assert audit_record(json.dumps(event)) == AuditRecord(
-        "jane", "patch", "localmodels", "status", "team", "tiny", 200, "paddock"
+        "jane", "patch", "paddock.dev", "localmodels", "status", "team", "tiny", 200, "paddock"
     )
     bare = {"user": {"username": "jane"}, "verb": "get"}
-    assert audit_record(json.dumps(bare)) == AuditRecord("jane", "get", "", "", "", "", 0, "")
+    assert audit_record(json.dumps(bare)) == AuditRecord("jane", "get", "", "", "", "", "", 0, "")
     nobody = {**bare, "user": {}}
     assert audit_record(json.dumps(nobody)).user == ""
 
