@@ -1,7 +1,9 @@
-"""A real Envoy ends TLS, and takes each new pair of its Secret while it serves."""
+"""A real Envoy ends TLS, for HTTP/1.1 and 2, and takes each new pair of its Secret meanwhile."""
 
+import json
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -137,6 +139,46 @@ def test_callers_over_tls_get_the_same_routes_under_their_own_address(
     assert report.is_taken
     assert report.served is not None
     assert report.served.serial == serial_of(files)
+
+
+def test_http2_is_spoken_with_who_offers_it_and_http1_with_who_does_not(
+    backend: Answering, tmp_path: Path
+) -> None:
+    with front(tmp_path, backend, pair()) as running:
+        url = f"https://127.0.0.1:{running.place.tls_port}"
+        backend.open.clear()
+        with curl("--http2", "--parallel", url, times=3) as both:
+            until(lambda: backend.asked == 3, "three streams of one connection are with the engine")
+            backend.open.set()
+            assert sorted(said(both)) == ["2 200 0", "2 200 0", "2 200 1"]
+        with curl("--http2", "--interface", "127.0.0.2", url, times=1) as own:
+            assert said(own) == ["2 200 1"]
+        with curl("--http1.1", url, times=2) as older:
+            assert said(older) == ["1.1 200 1", "1.1 200 0"]
+        with curl("--http2", url, times=1, path="/api/pull") as admin:
+            assert said(admin) == ["2 403 1"]
+
+    assert backend.headers[3]["x-forwarded-for"] == "127.0.0.2"
+
+
+@contextmanager
+def curl(
+    *options: str, times: int, path: str = "/v1/completions"
+) -> Iterator[subprocess.Popen[str]]:
+    """Ask so many times by one real client; it tells version, status and new connections."""
+    *options_, url = options
+    asked = [part for _ in range(times) for part in (f"{url}{path}", "--output", "/dev/null")]
+    told = "%{http_version} %{response_code} %{num_connects}\\n"
+    command = [
+        "curl", "--no-progress-meter", "--insecure", "--max-time", str(SECONDS), *options_,
+        "--json", json.dumps(BODY), "--write-out", told, *asked,
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+
+
+def said(process: subprocess.Popen[str]) -> list[str]:
+    return process.communicate(timeout=SECONDS)[0].splitlines()
 
 
 def test_rotation_is_taken_without_ending_a_connection_or_a_request(
