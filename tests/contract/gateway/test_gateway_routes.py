@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+import openai
 import pytest
 
 from paddock import names
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.contract
 CPP = renamed(pool_of(EngineName.LLAMA_CPP, "alpha"), "cpp")
 OLLAMA = renamed(pool_of(EngineName.OLLAMA, "beta"), "oll")
 CHAT = "/v1/chat/completions"
+RECORDING = b"RIFF" + bytes(70_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Front:
 
     def post(self, path: str, body: Json, **headers: str) -> httpx.Response:
         return httpx.post(self.gateway.url + path, json=body, headers=headers, timeout=30)
+
+    def post_form(self, path: str, model: str) -> httpx.Response:
+        """Send a recording as clients do."""
+        files = {"file": ("a.wav", RECORDING, "audio/wav")}
+        return httpx.post(self.gateway.url + path, data={"model": model}, files=files, timeout=30)
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.gateway.url + path, timeout=30)
@@ -114,8 +121,9 @@ BODIES: dict[str, dict[str, Json]] = {
     "/api/embed": {"input": "hi"},
     "/api/embeddings": {"prompt": "hi"},
 }  # fmt: skip
-NEEDS_A_FLAG = {("alpha", "/v1/embeddings"), ("alpha", "/v1/rerank")}
-"""llama-server has these routes, and answers 501 unless it was started for them."""
+AUDIO = "/v1/audio/transcriptions"
+NOT_OF_THIS_MODEL = {("alpha", path) for path in ("/v1/embeddings", "/v1/rerank", AUDIO)}
+"""llama-server has these routes, and answers 501 unless it was started for them, or can hear."""
 
 
 @pytest.mark.parametrize(
@@ -126,10 +134,34 @@ NEEDS_A_FLAG = {("alpha", "/v1/embeddings"), ("alpha", "/v1/rerank")}
 def test_every_route_that_a_profile_names_is_one_the_engine_has(
     front: Front, model: str, path: str
 ) -> None:
-    answer = front.post(path, {"model": model, **BODIES[path]})
+    answer = (
+        front.post(path, {"model": model, **BODIES[path]})
+        if path in BODIES
+        else front.post_form(path, model)
+    )
 
-    expected = 501 if (model, path) in NEEDS_A_FLAG else 200
+    expected = 501 if (model, path) in NOT_OF_THIS_MODEL else 200
     assert answer.status_code == expected, answer.text
+
+
+def test_recording_goes_to_the_engine_of_its_model_and_nowhere_else(front: Front) -> None:
+    client = openai.OpenAI(base_url=f"{front.gateway.url}/v1", api_key="none", max_retries=0)
+    told = {}
+    with client:
+        for model in ("alpha", "beta", "gamma"):
+            with pytest.raises(openai.APIStatusError) as refused:
+                client.audio.transcriptions.create(model=model, file=("a.wav", RECORDING))
+            told[model] = refused.value.status_code, refused.value.message
+    json_body = front.post(AUDIO, {"model": "alpha"})
+
+    assert told["alpha"][0] == 501
+    assert "does not support audio input" in told["alpha"][1]
+    assert told["beta"][0] == 404
+    assert "oll (Ollama: " in told["beta"][1]
+    assert told["gamma"][0] == 404
+    assert (json_body.status_code, json_body.json()["error"]["message"]) == (
+        400, "The body must be a form (multipart/form-data) that names its model once.",
+    )  # fmt: skip
 
 
 def test_route_that_the_models_engine_lacks_is_a_404_that_names_the_pool(front: Front) -> None:

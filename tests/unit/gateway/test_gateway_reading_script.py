@@ -37,7 +37,9 @@ function()
     ended = text == nil
     return text and piece_of(text)
   end
+  local headers = {get = function() end}
   local handle = {
+    headers = function() return headers end,
     streamInfo = function() return stream end, clearRouteCache = function() end,
     bodyChunks = function() return next_piece end,
   }

@@ -198,7 +198,7 @@ PROFILE = Profile(
     refuse=refuse,
     run=run,
     tokens=tokens,
-    paths=OPENAI_PATHS | {"/v1/rerank"},
+    paths=OPENAI_PATHS | {"/v1/rerank", "/v1/audio/transcriptions"},
     models_at_once=4,
     keeps_connections=False,
 )  # fmt: skip

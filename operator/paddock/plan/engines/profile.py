@@ -120,7 +120,7 @@ class Profile:
     tokens: Callable[[InferencePool, PooledModel, int], int | None]
     """Context tokens of all requests at once, given the GPUs; None where the engine chooses."""
     paths: frozenset[str] = OPENAI_PATHS
-    """Inference routes that this engine has, all POST with the model's name in a JSON body."""
+    """Inference routes that this engine has, all POST; audio's take forms, the others JSON."""
     models_at_once: int = 1
     """How many models are held in memory at the same time."""
     loads_at_start: bool = True

@@ -169,7 +169,8 @@ PROFILE = Profile(
     refuse=refuse,
     run=run,
     tokens=tokens,
-    paths=OPENAI_PATHS | {"/v1/rerank"},
+    paths=OPENAI_PATHS
+    | {"/v1/rerank", "/v1/audio/transcriptions", "/v1/audio/translations"},
     joins_flags=True,
     in_flight=32,
     start_seconds=900,

@@ -6,6 +6,7 @@ what they hold is for engines to judge. A body that can be understood in two way
 one for which there is no room has no route but the first, which says so.
 """
 
+from paddock.plan.gateway.forms import READ_FORM_SCRIPT
 from paddock.plan.gateway.xds import METADATA, http_filter
 from paddock.wire import Json
 
@@ -221,7 +222,7 @@ local function model_of_object(at, sign)
   if after_space(at + 1) then return false end
   return model
 end
-
+{READ_FORM_SCRIPT}
 local function tell(metadata, model, streams)
   local key = model and "{MODEL}" or model == nil and "{MISSING}" or "{UNREADABLE}"
   metadata:set("{METADATA}", key, model or "yes")
@@ -237,11 +238,17 @@ local function let_go_of_the_rest(more)
 end
 
 function envoy_on_request(handle)
+  local headers = handle:headers()
+  local path, kind = headers:get(":path") or "", headers:get("content-type") or ""
   own = {{more = handle:bodyChunks(), steps = 0, bytes = 0}}
   text, ended, chunk, taken, size = "", false, nil, 0, 0
-  local at, sign = after_space(1)
   local model
-  if at then model = model_of_object(at, sign) end
+  if path:find(AUDIO) then
+    model = model_of_form(mark_of(kind))
+  else
+    local at, sign = after_space(1)
+    if at then model = model_of_object(at, sign) end
+  end
   local body = own
   own, text, chunk = nil, nil, nil
   if not body.refused then
@@ -255,6 +262,9 @@ end
 
 
 def read_model() -> Json:
-    """Return the filter that reads the model's name out of the body, whatever type it claims."""
+    """Return the filter that reads the model's name out of the body.
+
+    JSON is read as that whatever type it claims; only routes of audio take forms.
+    """
     source: Json = {"inline_string": READ_MODEL_SCRIPT}
     return http_filter("read-model", "lua.v3.Lua", default_source_code=source)

@@ -16,6 +16,7 @@ from paddock.plan.gateway.affinity import hash_of_route, script_of_route, shares
 from paddock.plan.gateway.catalog import Offer, Served
 from paddock.plan.gateway.clusters import aggregate_name, pool_cluster_name
 from paddock.plan.gateway.content import content_of_route
+from paddock.plan.gateway.forms import AUDIO_PREFIX
 from paddock.plan.gateway.guards import (
     for_every_model,
     is_guarded,
@@ -128,6 +129,8 @@ def _routes(served: Sequence[Served], front: Front) -> Iterator[Json]:
     yield _answer({"path": READY_PATH}, _OK, "{}")
     yield _answer(_when({"prefix": "/"}, _UNREAD), _INTERNAL, "")
     unreadable = _metadata(UNREADABLE, {"exact": "yes"})
+    one_form = "The body must be a form (multipart/form-data) that names its model once."
+    yield _answer(_when({"prefix": AUDIO_PREFIX}, [unreadable]), _BAD_REQUEST, one_form)
     one_object = "The body must be one JSON object that names its model once."
     yield _answer(_when({"prefix": "/"}, [unreadable]), _BAD_REQUEST, one_object)
     yield from _lists(served, callers)
