@@ -12,6 +12,7 @@ from paddock.local.cluster import EmbeddedCluster
 from paddock.local.progress import Lines
 from paddock.local.sample_model import Sample
 from paddock.local.trial import assembled, install_operator, serve_sample
+from support.collector_image import COLLECTOR_IMAGE
 from support.sample_hub import sample_hub
 from support.tiny_model import write_tiny_model
 from support.web_server import Site, serving
@@ -44,7 +45,8 @@ def cluster(node: EmbeddedCluster, hub: Site) -> EmbeddedCluster:
     """Put the operator into the cluster."""
     found = assembled(node, (EngineName.LLAMA_CPP, EngineName.OLLAMA), Lines())
     mirrors = ("--hf-endpoint", hub.url, "--ollama-registry", hub.url.removeprefix("http://"))
-    install_operator(node, replace(found, arguments=(*found.arguments, *mirrors)), Lines())
+    images = ("--collector-image", COLLECTOR_IMAGE)
+    install_operator(node, replace(found, arguments=(*found.arguments, *mirrors, *images)), Lines())
     return node
 
 
