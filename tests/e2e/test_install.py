@@ -95,7 +95,7 @@ def verified(world: World) -> str | None:
 
 def engines(world: World) -> set[str]:
     """Return the pods that serve."""
-    pods = world.every("pods", "-l", f"{names.COMPONENT_LABEL}=engine")
+    pods = world.every("pods", f"{names.COMPONENT_LABEL}=engine")
     return {pod["metadata"]["uid"] for pod in pods}
 
 

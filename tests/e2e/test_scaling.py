@@ -106,7 +106,7 @@ def asked(world: World) -> int:
 
 
 def engines(world: World, *, ending: bool) -> list[Manifest]:
-    pods = world.every("pods", "-l", "paddock.dev/pool=cpp")
+    pods = world.every("pods", "paddock.dev/pool=cpp")
     return [pod for pod in pods if ("deletionTimestamp" in pod["metadata"]) is ending]
 
 
@@ -141,7 +141,7 @@ def engine_of(world: World, pod: str) -> int:
 def held_up_amid_answers(world: World, engine: int) -> Iterator[None]:
     """Hold an engine up while the gateway is connected to it, which stays so."""
 
-    envoy = world.every("pods", "-l", "app.kubernetes.io/component=gateway")[0]["status"]["podIP"]
+    envoy = world.every("pods", "app.kubernetes.io/component=gateway")[0]["status"]["podIP"]
 
     def held_up() -> bool:
         os.kill(engine, signal.SIGSTOP)
