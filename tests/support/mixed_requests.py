@@ -93,12 +93,12 @@ def _ask(client: httpx.Client, key: str, asked: Asked) -> Entry:
             first = first or time.monotonic() - began
             text += part
     taken = time.monotonic() - began
-    told = _values(text) if answer.status_code == httpx.codes.OK else []
+    told = values_of(text) if answer.status_code == httpx.codes.OK else []
     kind = answer.headers.get("content-type", "")
     return Entry(
         asked,
         answer.status_code,
-        *_tokens(told),
+        *tokens_of(told),
         prompted=next((each["timings"]["prompt_n"] for each in told[::-1] if "timings" in each), 0),
         streamed=bool(told) and ("event-stream" in kind or "ndjson" in kind),
         first=first,
@@ -106,12 +106,13 @@ def _ask(client: httpx.Client, key: str, asked: Asked) -> Entry:
     )
 
 
-def _values(text: str) -> list[Any]:
+def values_of(text: str) -> list[Any]:
+    """Return the JSON values of an answer, streamed or whole."""
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line.strip()]
     return [json.loads(line) for line in lines if line != "[DONE]"]
 
 
-def _tokens(told: Sequence[Any]) -> tuple[int | None, int | None]:
+def tokens_of(told: Sequence[Any]) -> tuple[int | None, int | None]:
     """Return the tokens that an answer told its caller of, by whichever words its engine has."""
     for value in reversed(told):
         if usage := value.get("usage"):

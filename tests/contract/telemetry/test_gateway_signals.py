@@ -37,6 +37,7 @@ from paddock.wire import Manifest
 from support.collector import DEADLINE, attributes_of
 from support.engine_servers import serving
 from support.envoys import Gateway, free_place, gateway
+from support.mixed_requests import tokens_of, values_of
 from support.pools import NOW
 from support.signals import COLLECTOR, Signals, collecting_requests, measured, often
 from support.stores import alpha_and_beta, pool_of, renamed
@@ -159,16 +160,11 @@ def ask(running: Gateway, asked: Asked) -> tuple[int, int]:
 
 
 def used(text: str) -> tuple[int, int]:
-    """Read the tokens of an answer as a client does: whole JSON values, the last that has them."""
-    lines = [line.removeprefix("data: ") for line in text.splitlines() if line.strip()]
-    for value in (json.loads(line) for line in reversed(lines) if line != "[DONE]"):
-        if usage := value.get("usage"):
-            return usage["prompt_tokens"], usage["completion_tokens"]
-        if "eval_count" in value:
-            return value["prompt_eval_count"], value["eval_count"]
-        if timings := value.get("timings"):
-            return timings["prompt_n"] + timings["cache_n"], timings["predicted_n"]
-    raise AssertionError(f"no tokens in {text}")
+    """Read the tokens of an answer as a client does."""
+    taken, given = tokens_of(values_of(text))
+    assert taken is not None, f"no tokens in {text}"
+    assert given is not None, f"no tokens in {text}"
+    return taken, given
 
 
 def expected(kind: str) -> Counter[tuple[str, ...]]:
