@@ -192,7 +192,7 @@ async def judge_pool(walk: Walk, taken: Manifest) -> str:
     check_status(status, generation=subject.metadata.generation)
     if plan.refused or refusals:
         return "told" if is_stalled(status) else "neither Ready-able nor Stalled"
-    whole = settled(facts)
+    whole = replace(settled(facts), exportable=True)
     again = plan_pool(whole, SETTINGS)
     pods = tuple(replace(pod, revision=again.revision) for pod in whole.pods)
     status = status_of_pool(replace(whole, pods=pods), again, ())
