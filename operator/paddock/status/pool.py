@@ -67,7 +67,7 @@ def status_of_pool(
         replicas=deployment.replicas if deployment else 0,
         ready_replicas=deployment.ready if deployment else 0,
         selector=",".join(f"{key}={value}" for key, value in sorted(selector(pool).items())),
-        endpoint=_endpoint(facts) if deployment else None,
+        endpoint=_endpoint(facts) if deployment or plan.wanted else None,
         models=tuple(_served(view, model) for model in plan.models),
         verified_request=_verified_request(view),
         fit=plan.fit or pool.status.fit,

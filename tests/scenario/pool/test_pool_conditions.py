@@ -70,6 +70,10 @@ def test_settled_pool_is_ready_and_says_who_serves_what_where() -> None:
     )  # fmt: skip
 
 
+def test_endpoint_is_told_with_the_first_word_of_a_pool_and_costs_no_write_of_its_own() -> None:
+    assert status_of(fresh()).endpoint == status_of(settled(fresh())).endpoint
+
+
 def test_ollama_pool_also_names_the_base_of_ollamas_own_routes() -> None:
     endpoint = status_of(settled(fresh(EngineName.OLLAMA))).endpoint
 
