@@ -112,11 +112,20 @@ async def are_ready(world: LoopWorld, *wanted: Any) -> bool:
 
 
 async def bring_up(world: LoopWorld) -> None:
-    """Make a model and a pool, and see both Ready."""
+    """Make a model and a pool, and see both Ready.
+
+    A pull that begins when a pool is known is told what the pool has room for: it is not, here.
+    """
     await world.make("tiny", SOURCE)
+    await world.until("the pull begins", lambda: is_pulled(world), PATIENCE)
     await world.cluster.apply(pool(world, 1024))
     both = (LOCAL_MODELS, "tiny"), (INFERENCE_POOLS, "chat")
     await world.until("both are Ready", lambda: are_ready(world, *both), PATIENCE)
+
+
+async def is_pulled(world: LoopWorld) -> bool:
+    found: Any = await world.cluster.document(f"/apis/batch/v1/namespaces/{world.namespace}/jobs")
+    return bool(found["items"])
 
 
 async def tell(world: LoopWorld) -> Ending:
