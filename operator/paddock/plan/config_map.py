@@ -1,10 +1,8 @@
 """The ConfigMap of a pool: the engine's configuration files, where it has any. Pure."""
 
-from paddock import kinds, names
 from paddock.api.inferencepool import InferencePool
-from paddock.plan.deployment import COMPONENT
+from paddock.plan.deployment import child_metadata
 from paddock.plan.engines.profile import EngineRun
-from paddock.plan.owner import child_labels, owner_references
 from paddock.wire import Manifest
 
 
@@ -13,11 +11,6 @@ def build_config_map(pool: InferencePool, run: EngineRun) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": names.pool_child_name(pool.metadata.name),
-            "namespace": pool.metadata.namespace,
-            "labels": child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT),
-            "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
-        },
+        "metadata": child_metadata(pool),
         "data": dict(run.files),
     }

@@ -71,12 +71,12 @@ class Replica:
 
 def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Manifest:
     """Build the Deployment."""
-    labels = child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT)
+    metadata = child_metadata(pool)
     start_seconds = start_deadline(replica)
     pod = _pod(pool, replica, start_seconds)
     template: dict[str, Json] = {
         "metadata": {
-            "labels": labels,
+            "labels": metadata["labels"],
             "annotations": {
                 names.REVISION_ANNOTATION: _revision(pod, replica),
                 **({names.RESTART_ANNOTATION: replica.restart} if replica.restart else {}),
@@ -87,12 +87,7 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {
-            "name": names.pool_child_name(pool.metadata.name),
-            "namespace": pool.metadata.namespace,
-            "labels": labels,
-            "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
-        },
+        "metadata": metadata,
         "spec": {
             "replicas": replicas,
             "minReadySeconds": _MIN_READY_SECONDS,
@@ -105,6 +100,16 @@ def build_deployment(pool: InferencePool, replica: Replica, replicas: int) -> Ma
             },
             "template": template,
         },
+    }
+
+
+def child_metadata(pool: InferencePool) -> dict[str, Json]:
+    """Return the metadata of a pool's child: one name, and the pool as its owner."""
+    return {
+        "name": names.pool_child_name(pool.metadata.name),
+        "namespace": pool.metadata.namespace,
+        "labels": child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT),
+        "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
     }
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from paddock import kinds, names
 from paddock.api.exposure import FailureMode, InferenceExtension
 from paddock.api.inferencepool import InferencePool
-from paddock.plan.deployment import COMPONENT, selector
-from paddock.plan.owner import child_labels, owner_references
+from paddock.plan.deployment import child_metadata, selector
 from paddock.wire import Json, Manifest
 
 
@@ -25,12 +24,7 @@ def build_exported_pool(pool: InferencePool, asked: InferenceExtension) -> Manif
     return {
         "apiVersion": kinds.EXPORTED_POOLS.api_version,
         "kind": kinds.EXPORTED_POOLS.kind,
-        "metadata": {
-            "name": names.pool_child_name(pool.metadata.name),
-            "namespace": pool.metadata.namespace,
-            "labels": child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT),
-            "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
-        },
+        "metadata": child_metadata(pool),
         "spec": {
             "selector": {"matchLabels": selector(pool)},
             "targetPorts": [{"number": names.ENGINE_PORT}],

@@ -5,11 +5,10 @@ Engines that tell spans of their own may bring them to the Collector of the gate
 
 from collections.abc import Sequence
 
-from paddock import kinds, names
+from paddock import names
 from paddock.api.inferencepool import InferencePool, tells_spans
-from paddock.plan.deployment import COMPONENT, selector
+from paddock.plan.deployment import child_metadata, selector
 from paddock.plan.gateway.objects import gateway_selector
-from paddock.plan.owner import child_labels, owner_references
 from paddock.wire import Json, Manifest
 
 
@@ -22,12 +21,7 @@ def build_network_policy(
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {
-            "name": names.pool_child_name(pool.metadata.name),
-            "namespace": pool.metadata.namespace,
-            "labels": child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT),
-            "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
-        },
+        "metadata": child_metadata(pool),
         "spec": {
             "podSelector": {"matchLabels": selector(pool)},
             "policyTypes": ["Ingress", "Egress"],

@@ -3,10 +3,9 @@
 Headless, so that the gateway balances over pods, and finds them by DNS with the operator gone.
 """
 
-from paddock import kinds, names
+from paddock import names
 from paddock.api.inferencepool import InferencePool
-from paddock.plan.deployment import COMPONENT, selector
-from paddock.plan.owner import child_labels, owner_references
+from paddock.plan.deployment import child_metadata, selector
 from paddock.wire import Manifest
 
 
@@ -15,12 +14,7 @@ def build_service(pool: InferencePool) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {
-            "name": names.pool_child_name(pool.metadata.name),
-            "namespace": pool.metadata.namespace,
-            "labels": child_labels(pool.metadata, kinds.INFERENCE_POOLS, COMPONENT),
-            "ownerReferences": owner_references(pool.metadata, kinds.INFERENCE_POOLS),
-        },
+        "metadata": child_metadata(pool),
         "spec": {
             "clusterIP": "None",
             "selector": selector(pool),
