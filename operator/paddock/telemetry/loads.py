@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from paddock.api.inferencepool import EngineName
 from paddock.clock import parse_rfc3339
 from paddock.facts import Key, PodFact, PoolFacts
+from paddock.plan.engines.registry import PROFILES
 from paddock.telemetry import catalog
 from paddock.telemetry.registry import Registry
-
-_LOADS_AT_START = frozenset({EngineName.LLAMA_CPP, EngineName.VLLM})
 
 
 @dataclass(slots=True)
@@ -46,10 +45,11 @@ class LoadMeasures:
         self._pools[key] = known
         served = [each.as_ or each.name for each in facts.pool.spec.models]
         engine = facts.pool.spec.engine.name
+        loads = PROFILES[engine].loads_at_start
         for pod in facts.pods:
             memory = known[pod.uid]
             seconds = _at_start(memory, pod, facts)
-            if seconds is not None and engine in _LOADS_AT_START and len(served) == 1:
+            if seconds is not None and loads and len(served) == 1:
                 self._record(key, engine, served[0], seconds)
             for model, took in _by_proof(memory, pod, facts):
                 self._record(key, engine, model, took)
