@@ -17,15 +17,17 @@ from paddock.plan.telemetry.collector import exporter_of
 from paddock.plan.telemetry.collector_config import own_metrics
 from paddock.plan.telemetry.request_metrics import LOST, REQUEST_METRICS, UPTIME, RequestMetric
 from paddock.plan.telemetry.spans import (
+    ENGINE,
     FROM_ENGINE,
     KEPT,
+    POOL,
     named_by_their_resource,
+    none_of,
     spans_of_others,
 )
 from paddock.wire import Json
 
-_MODEL, _POOL = "gen_ai.request.model", "paddock.pool"
-_FLAGS, _ENGINE = "paddock.response.flags", "paddock.engine"
+_MODEL, _FLAGS = "gen_ai.request.model", "paddock.response.flags"
 _OPERATIONS = (
     ("chat", "(chat|chat/completions|responses)"),
     ("text_completion", "(/v1/completions|generate)"),
@@ -38,7 +40,7 @@ _MICROSECONDS_UNTIL = 10**17
 _NOTHING = "-"
 """What an Envoy says in records where it has nothing to say; in metrics it says nothing."""
 _KEPT = (
-    _MODEL, "gen_ai.operation.name", "gen_ai.provider.name", *_TOKENS, _POOL, _ENGINE, CALLER,
+    _MODEL, "gen_ai.operation.name", "gen_ai.provider.name", *_TOKENS, POOL, ENGINE, CALLER,
     "http.route", "http.request.method", _STATUS, "error.type", "paddock.duration_ms",
     "paddock.first_byte_ms",
 )  # fmt: skip
@@ -99,8 +101,8 @@ def _by_receiver(pools: Sequence[InferencePool]) -> list[tuple[Otlp, list[str]]]
 
 def _only(pools: Sequence[str], telling: Sequence[str]) -> Json:
     """Drop what concerns other pools; numbers and records of requests for none pass, not spans."""
-    pool = f'attributes["{_POOL}"]'
-    others = " and ".join(f'{pool} != "{name}"' for name in pools)
+    pool = f'attributes["{POOL}"]'
+    others = none_of(pool, pools)
     of_a_pool = f'{pool} != nil and {pool} != "" and {pool} != "{_NOTHING}" and {others}'
     return {
         "error_mode": "ignore",
@@ -174,9 +176,10 @@ def _keep(keys: Sequence[str]) -> str:
 
 def _content(recorded: Sequence[str]) -> Iterator[str]:
     """Yield how prompts and answers become what the conventions call them, of these pools only."""
-    others = " and ".join(f'attributes["{_POOL}"] != "{name}"' for name in recorded)
+    others = none_of(f'attributes["{POOL}"]', recorded)
     for key in (CUT, *CONTENT):
-        yield f'delete_key(attributes, "{key}") where attributes["{key}"] == "-" or ({others})'
+        nothing = f'attributes["{key}"] == "{_NOTHING}"'
+        yield f'delete_key(attributes, "{key}") where {nothing} or ({others})'
     for key in CONTENT:
         value = f'attributes["{key}"]'
         yield f'set(event_name, "{_DETAILS}") where {value} != nil'
@@ -197,10 +200,10 @@ def _common() -> Iterator[str]:
             f'set(attributes["gen_ai.operation.name"], "{operation}") '
             f'where IsMatch(attributes["http.route"], "{pattern}$")'
         )
-    for key in (CALLER, _MODEL, _POOL, _ENGINE):
+    for key in (CALLER, _MODEL, POOL, ENGINE):
         value = f'attributes["{key}"]'
         yield f'delete_key(attributes, "{key}") where {value} == "" or {value} == "{_NOTHING}"'
-    engine = f'attributes["{_ENGINE}"]'
+    engine = f'attributes["{ENGINE}"]'
     for name, provider in (("LlamaCpp", "llama_cpp"), ("Ollama", "ollama"), ("VLLM", "vllm")):
         yield f'set(attributes["gen_ai.provider.name"], "{provider}") where {engine} == "{name}"'
 

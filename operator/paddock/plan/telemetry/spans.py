@@ -19,8 +19,12 @@ FROM_ENGINE = f"{_OWN} != nil"
 
 def spans_of_others(pools: Sequence[str]) -> str:
     """Return the condition of an engine's span that is of none of these pools."""
-    others = " and ".join(f'{_OWN} != "{name}"' for name in pools)
-    return f"{FROM_ENGINE} and {others}"
+    return f"{FROM_ENGINE} and {none_of(_OWN, pools)}"
+
+
+def none_of(value: str, pools: Sequence[str]) -> str:
+    """Return the condition that a value names none of these pools."""
+    return " and ".join(f'{value} != "{name}"' for name in pools)
 
 
 def named_by_their_resource() -> Iterator[str]:
