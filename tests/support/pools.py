@@ -81,7 +81,7 @@ def serving(pool: InferencePool) -> GatewayState:
         ready=True,
         reason=Reason.READY,
         message="http://paddock-gateway.team.svc serves the pool's models.",
-        routes=frozenset((uid, each.as_ or each.name) for each in pool.spec.models),
+        routes=frozenset((uid, each.served_as) for each in pool.spec.models),
     )
 
 

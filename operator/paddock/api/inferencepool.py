@@ -84,6 +84,11 @@ class PoolModel(Record):
     ] = None
     context_length: Annotated[int | None, Field(ge=128, le=16_777_216)] = None
 
+    @property
+    def served_as(self) -> str:
+        """Return the name that callers ask by."""
+        return self.as_ or self.name
+
 
 class Sharing(StrEnum):
     """How the GPUs of a node are shared."""

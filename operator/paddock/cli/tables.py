@@ -95,7 +95,7 @@ def _pool_row(pool: InferencePool, now: datetime) -> list[Cell]:
         pool.spec.engine.name.value,
         *_ready_cells(pool),
         f"{serving}/{1 if wanted is None else wanted}",
-        ", ".join(each.as_ or each.name for each in pool.spec.models),
+        ", ".join(each.served_as for each in pool.spec.models),
         pool.status.endpoint.openai if pool.status.endpoint else None,
         age_words(pool.metadata.creation_timestamp, now),
     ]

@@ -84,8 +84,7 @@ def absence_of(pool: InferencePool) -> str:
 
 def model_of(pool: InferencePool) -> str:
     """Return the name under which a pool serves its first model."""
-    first = pool.spec.models[0]
-    return first.as_ or first.name
+    return pool.spec.models[0].served_as
 
 
 def place_at(url: str, model: str | None) -> Place:

@@ -164,7 +164,7 @@ def _expected(pool: InferencePool, models: Mapping[str, LocalModel]) -> tuple[Ex
         whole = artifact is not None and len(artifact.files) == 1
         expected.append(
             ExpectedModel(
-                served_as=each.as_ or each.name,
+                served_as=each.served_as,
                 digest=artifact.files[0].digest if artifact and whole else None,
                 generate=each.preload is not False,
                 load_seconds=_LEAST_LOAD_SECONDS

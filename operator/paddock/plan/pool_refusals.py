@@ -29,7 +29,7 @@ def refuse_pool(
 def _names(pool: InferencePool) -> Iterator[Refusal]:
     taken: set[str] = set()
     for index, each in enumerate(pool.spec.models):
-        name = each.as_ or each.name
+        name = each.served_as
         known = _comparable(pool.spec.engine.name, name)
         if known in taken:
             path = f"spec.models[{index}]"

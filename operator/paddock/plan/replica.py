@@ -31,7 +31,7 @@ def pooled_models(pool: InferencePool, known: dict[str, LocalModel]) -> tuple[Po
     draft = known.get((pool.spec.serving or Serving()).draft_model or "")
     return tuple(
         PooledModel(
-            served_as=each.as_ or each.name,
+            served_as=each.served_as,
             model=model,
             store=_store_of(model, direct=direct),
             preload=each.preload is not False,

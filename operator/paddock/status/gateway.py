@@ -82,7 +82,7 @@ def gateway_verdict(facts: PoolFacts) -> Verdict:
     secured = _secured(pool, state.tls)
     if secured is not None and secured.status != "True":
         return secured
-    wanted = {(pool.metadata.uid, each.as_ or each.name) for each in pool.spec.models}
+    wanted = {(pool.metadata.uid, each.served_as) for each in pool.spec.models}
     if not wanted <= state.routes:
         return false(kind, Reason.PROGRESSING, _ON_THE_WAY)
     return secured or true(kind, state.reason, state.message)

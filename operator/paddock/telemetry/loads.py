@@ -43,7 +43,7 @@ class LoadMeasures:
         before = self._pools.get(key, {})
         known = {pod.uid: before.get(pod.uid) or _first_look(pod) for pod in facts.pods}
         self._pools[key] = known
-        served = [each.as_ or each.name for each in facts.pool.spec.models]
+        served = [each.served_as for each in facts.pool.spec.models]
         engine = facts.pool.spec.engine.name
         loads = PROFILES[engine].loads_at_start
         for pod in facts.pods:

@@ -6,7 +6,7 @@ after a colon is upper-cased, so colons are refused there.
 """
 
 from paddock import names
-from paddock.api.inferencepool import EngineName, InferencePool, PoolModel, Serving
+from paddock.api.inferencepool import EngineName, InferencePool, Serving
 from paddock.plan.engines.profile import (
     CONFIG_PATH,
     DEVICE_VARIABLES,
@@ -65,7 +65,7 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
         sentence = "llama.cpp drafts for one model only; make more pools."
         refused.append(Refusal("spec.serving.draftModel", sentence))
     for index, each in enumerate(pool.spec.models):
-        if len(pool.spec.models) > 1 and ":" in _served(each):
+        if len(pool.spec.models) > 1 and ":" in each.served_as:
             sentence = "With several models llama.cpp changes names with a colon; use a dash."
             refused.append(Refusal(f"spec.models[{index}].as", sentence))
         if each.preload is False and len(pool.spec.models) == 1:
@@ -74,10 +74,6 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     for index, model in enumerate(models):
         refused += refuse_modelfile(index, model, _NOT_IN_MODELFILE)
     return tuple(refused)
-
-
-def _served(model: PoolModel) -> str:
-    return model.as_ or model.name
 
 
 def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:

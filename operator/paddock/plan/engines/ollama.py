@@ -48,7 +48,7 @@ def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusa
     refused += [
         Refusal(f"spec.models[{index}]", "Ollama's names have 80 characters at most; set as.")
         for index, each in enumerate(pool.spec.models)
-        if len((each.as_ or each.name).partition(":")[0]) > _LONGEST_NAME
+        if len(each.served_as.partition(":")[0]) > _LONGEST_NAME
     ]
     refused += [
         Refusal(f"spec.models[{index}]", "Ollama serves models that are one GGUF file.")
