@@ -40,7 +40,7 @@ from paddock.settings import Settings
 from paddock.status.model import status_of_model
 from paddock.status.pool import status_of_pool
 from paddock.wire import Json, Manifest
-from support.announce import announce
+from support.announce import Announce
 from support.objects import DIGEST, NOW, result_text
 from support.pools import serving, settled
 from support.rules import check_status
@@ -223,26 +223,26 @@ def spec_of(crd: Manifest) -> Mapping[str, Any]:
     return dict(found["properties"]["spec"])
 
 
-def reported(walk: Walk, what: str, since: float, request: pytest.FixtureRequest) -> None:
+def reported(walk: Walk, what: str, since: float, announce: Announce) -> None:
     """Print what was tried, and fail with all that is wrong."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(walk.counts.items()))
     line = f"{what}: {walk.counts.total()} values in {time.monotonic() - since:.1f} s: {counts}"
-    announce(request.config, [line])
+    announce(line)
     assert not walk.wrong, f"{len(walk.wrong)} wrong\n" + "\n".join(walk.wrong)
 
 
 async def test_whatever_a_model_holds_is_refused_with_its_path_or_judged(
-    walk: Walk, request: pytest.FixtureRequest
+    walk: Walk, announce: Announce
 ) -> None:
     since = time.monotonic()
     ground = Ground(kinds.LOCAL_MODELS, spec_of(build_local_model_crd()), MODEL, judge_model)
     await walk.over(ground, ground.cases())
-    reported(walk, "LocalModel", since, request)
+    reported(walk, "LocalModel", since, announce)
     assert walk.counts.total() > 1000
 
 
 async def test_whatever_a_pool_holds_is_refused_with_its_path_or_judged(
-    walk: Walk, request: pytest.FixtureRequest
+    walk: Walk, announce: Announce
 ) -> None:
     """What the apiserver takes of one engine is judged for the others too."""
     since = time.monotonic()
@@ -258,5 +258,5 @@ async def test_whatever_a_pool_holds_is_refused_with_its_path_or_judged(
     taken = await walk.over(grounds[0], grounds[0].cases())
     for ground in grounds[1:]:
         await walk.over(ground, [case for case in taken if case[0].dotted != "spec.engine"])
-    reported(walk, "InferencePool", since, request)
+    reported(walk, "InferencePool", since, announce)
     assert walk.counts.total() > 1000

@@ -25,7 +25,7 @@ from paddock import names
 from paddock.kinds import CONFIG_MAPS, DEPLOYMENTS, EVENTS, INFERENCE_POOLS, LOCAL_MODELS
 from paddock.kube.real import connect
 from paddock.local.control_plane import ControlPlane
-from support.announce import announce
+from support.announce import Announce
 from support.at_once import AtOnce
 from support.endings import Ending, differences, ending_of
 from support.gate import PASS, Gate, Request, Rule, Verdict
@@ -267,7 +267,7 @@ def objects_of(requests: list[Request]) -> set[str]:
 
 
 async def test_model_and_pool_keep_to_their_budgets_of_writes(
-    control_plane: ControlPlane, tmp_path: Path, pytestconfig: pytest.Config
+    control_plane: ControlPlane, tmp_path: Path, announce: Announce
 ) -> None:
     async with a_world(control_plane, tmp_path) as world:
         start(world)
@@ -283,7 +283,7 @@ async def test_model_and_pool_keep_to_their_budgets_of_writes(
     for_pool = [path for path in later if path not in for_gateway and "/localmodels/" not in path]
     numbers = zip((for_model, for_pool, for_gateway), BUDGETS, strict=True)
     counts = ", ".join(f"{what} {len(made)} of {most}" for made, (what, most) in numbers)
-    announce(pytestconfig, [f"writes from nothing to Ready: {counts}"])
+    announce(f"writes from nothing to Ready: {counts}")
     assert len(for_model) <= MODEL_BUDGET, for_model
     assert len(for_pool) <= POOL_BUDGET, for_pool
     assert len(for_gateway) <= GATEWAY_BUDGET, for_gateway

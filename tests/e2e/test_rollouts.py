@@ -17,7 +17,7 @@ import pytest
 from paddock import names
 from paddock.local.cluster import EmbeddedCluster
 from paddock.local.control_groups import control_group
-from support.announce import announce
+from support.announce import Announce
 from support.tiny_model import write_tiny_model
 from support.traffic import Seen, watched
 from support.web_server import Site, serving
@@ -38,15 +38,15 @@ def serve_two(world: World, source: str, **spec: Any) -> None:
     world.until_ready("inferencepool", "cpp")
 
 
-def check_seen(seen: Seen, config: pytest.Config, what: str) -> None:
+def check_seen(seen: Seen, announce: Announce, what: str) -> None:
     line = f"{what}: {seen.answered} answered, {len(seen.failed)} failed, fewest {seen.fewest}"
-    announce(config, [line])
+    announce(line)
     assert seen.failed == []
     assert seen.fewest == 2
 
 
 def test_change_of_knobs_loses_no_request_and_no_ready_replica_with_a_spare_gpu(
-    world: World, source: str, cluster: EmbeddedCluster, pytestconfig: pytest.Config
+    world: World, source: str, cluster: EmbeddedCluster, announce: Announce
 ) -> None:
     cluster.node.set_gpus(3, "example.com/spare-gpu")
     hardware = {**SMALL, "gpus": 1, "resourceName": "example.com/spare-gpu"}
@@ -54,11 +54,11 @@ def test_change_of_knobs_loses_no_request_and_no_ready_replica_with_a_spare_gpu(
     with watched(world, "cpp", "tiny") as seen:
         world.apply(pool_of_two(hardware=hardware, serving={"parallel": 2}))
         world.until_ready("inferencepool", "cpp")
-    check_seen(seen, pytestconfig, "change of knobs with a spare GPU")
+    check_seen(seen, announce, "change of knobs with a spare GPU")
 
 
 def test_change_without_a_spare_gpu_is_told_and_the_old_revision_serves(
-    world: World, source: str, cluster: EmbeddedCluster, pytestconfig: pytest.Config
+    world: World, source: str, cluster: EmbeddedCluster, announce: Announce
 ) -> None:
     cluster.node.set_gpus(2, "example.com/full-gpu")
     hardware = {**SMALL, "gpus": 1, "resourceName": "example.com/full-gpu"}
@@ -70,7 +70,7 @@ def test_change_without_a_spare_gpu_is_told_and_the_old_revision_serves(
         assert world.condition("inferencepool", "cpp", "Scheduled")[1] == "InsufficientGPU"
         world.apply(pool_of_two(hardware=hardware))
         world.until_ready("inferencepool", "cpp")
-    check_seen(seen, pytestconfig, "change without a spare GPU, and back")
+    check_seen(seen, announce, "change without a spare GPU, and back")
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -81,7 +81,7 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 def test_bad_revisions_one_after_another_leave_the_old_one_serving_and_going_back_recovers(
-    world: World, source: str, pytestconfig: pytest.Config
+    world: World, source: str, announce: Announce
 ) -> None:
     serve_two(world, source)
     with watched(world, "cpp", "tiny") as seen:
@@ -94,7 +94,7 @@ def test_bad_revisions_one_after_another_leave_the_old_one_serving_and_going_bac
         assert fits[:2] == ("False", "DoesNotFit")
         world.apply(pool_of_two())
         world.until_ready("inferencepool", "cpp")
-    check_seen(seen, pytestconfig, "three bad revisions, and back")
+    check_seen(seen, announce, "three bad revisions, and back")
 
 
 def operator_processes(cluster: EmbeddedCluster) -> list[int]:

@@ -8,10 +8,12 @@ from paddock.local.folders import clusters_folder
 from paddock.local.host_tools import ip, nft
 from paddock.local.node_config import KERNEL_SETTINGS
 
+_TESTS = "/pytest-of-"  # where tests that run beside keep their mounts
+
 
 def picture_of_machine(own: str) -> Mapping[str, frozenset[str]]:
     """Return processes, mounts, network, rules, groups and settings, less other clusters'."""
-    others = _marks_of_others(own)
+    others = [_TESTS, *_marks_of_others(own)]
     lines = {
         "processes": _processes(),
         "mounts": _mounts(),

@@ -23,7 +23,7 @@ from paddock.plan.engines.profile import PooledModel
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from paddock.puller.store import Store
 from paddock.wire import Json
-from support.announce import announce
+from support.announce import Announce
 from support.answering import Answering, answering
 from support.engine_servers import serving
 from support.envoys import Gateway, free_place, gateway
@@ -243,7 +243,7 @@ def talked(running: Gateway, salt: str) -> Reuse:
 
 
 def test_engines_find_more_of_their_prompts_in_their_caches(
-    engines: str, tmp_path: Path, pytestconfig: pytest.Config
+    engines: str, tmp_path: Path, announce: Announce
 ) -> None:
     with front(tmp_path / "least", [pool("a")], a=engines) as running:
         least = talked(running, "least")
@@ -251,7 +251,7 @@ def test_engines_find_more_of_their_prompts_in_their_caches(
         affine = talked(running, "affine")
     shares = [100 * each.cached / each.prompt for each in (least, affine)]
     told = f"LeastRequest {shares[0]:.0f} %, PrefixAffinity {shares[1]:.0f} %"
-    announce(pytestconfig, [f"tokens of prompts found in caches, two llama-servers: {told}"])
+    announce(f"tokens of prompts found in caches, two llama-servers: {told}")
 
     assert shares[1] > shares[0] + 10
 

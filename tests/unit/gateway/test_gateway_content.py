@@ -173,7 +173,7 @@ def test_answer_is_told_as_the_conventions_say(stream: str, answers: Any, told: 
 
 
 @given(st.lists(st.integers(1, 40), max_size=60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_stream_is_the_same_however_it_is_cut(sizes: list[int]) -> None:
     said = "".join(f"data: {json.dumps(each, ensure_ascii=False)}\r\n\r\n" for each in DELTAS)
     left, chunks = said.encode(), []
@@ -230,7 +230,7 @@ ODD = st.binary(max_size=200) | st.text(
 
 
 @given(ODD, ODD)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_that_anybody_sends_breaks_the_script(asked: bytes, said: bytes) -> None:
     for before in (
         b"",

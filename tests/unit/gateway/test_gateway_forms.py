@@ -5,7 +5,7 @@ from functools import cache
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lupa import luajit21
 
@@ -76,7 +76,6 @@ FILE = part('name="file"; filename="a.wav"', b"\x00\r\n--a\xff", "Content-Type: 
 
 
 @given(st.binary(max_size=300), NAMES_OF_FILES, st.sampled_from(["alpha", "name:tag"]))
-@settings(deadline=None)
 def test_model_is_found_in_what_a_client_writes(content: bytes, name: str, model: str) -> None:
     form = {"model": model, "language": "en", "timestamp_granularities[]": ["word", "segment"]}
     files = {"file": (name or "a.wav", content, "audio/wav")}
@@ -165,7 +164,6 @@ def test_type_that_is_not_plainly_a_form_is_unreadable(kind: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None)
 def test_nothing_that_a_caller_sends_breaks_the_script(content: bytes) -> None:
     assert read(content or b"x").partition("=")[0] in (UNREADABLE, MISSING, "model")
     assert read(MODEL + content).partition("=")[0] in (UNREADABLE, "model")

@@ -86,7 +86,7 @@ def test_every_file_type_of_the_package_has_its_name_here() -> None:
         assert kind is gguf.LlamaFileType.GUESSED or _FILE_TYPES[int(kind)] == name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     values=st.dictionaries(_KEY.map("v.{}".format), _SCALAR, max_size=12),
     lists=st.dictionaries(_KEY.map("l.{}".format), _LIST, max_size=6),
@@ -108,7 +108,7 @@ def test_header_written_by_the_gguf_package_is_read_equal(
     assert (header.tensors, header.parameters) == (len(tensors), parameters)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tensors=st.dictionaries(_KEY, _TENSOR, min_size=1, max_size=4), data=st.data())
 def test_file_cut_anywhere_is_refused_and_never_anything_worse(
     tensors: dict[str, tuple[Any, list[int]]], data: st.DataObject
@@ -124,7 +124,7 @@ def test_file_cut_anywhere_is_refused_and_never_anything_worse(
         read_header(io.BytesIO(content[:cut]), cut)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(where=st.integers(0, 400), what=st.binary(min_size=1, max_size=12))
 def test_spoiled_header_is_read_or_refused_and_never_anything_else(where: int, what: bytes) -> None:
     content, _ = written({"v.a": (gguf.GGUFValueType.STRING, "x")}, {}, {"t": (0, [4])}, 32)
