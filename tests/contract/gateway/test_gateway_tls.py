@@ -165,7 +165,11 @@ def test_http2_is_spoken_with_who_offers_it_and_http1_with_who_does_not(
 def curl(
     *options: str, times: int, path: str = "/v1/completions"
 ) -> Iterator[subprocess.Popen[str]]:
-    """Ask so many times by one real client; it tells version, status and new connections."""
+    """Ask so many times by one real client; it tells version, status and new connections.
+
+    A refusal may come before a body is sent, and this client then takes the stream's end for an
+    error now and then: what is refused is asked for without one, by `--get`.
+    """
     *options_, url = options
     asked = [part for _ in range(times) for part in (f"{url}{path}", "--output", "/dev/null")]
     told = "%{http_version} %{response_code} %{num_connects}\\n"
