@@ -1,5 +1,6 @@
 """A gateway's own Collector on loopback, and the requests that it told a receiver of."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,17 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import yaml
 
 from paddock import names
 from paddock.api.inferencepool import InferencePool, Otlp, Telemetry
 from paddock.plan.gateway.rendering import Rendering
 from paddock.plan.gateway.signals import FLUSH_SECONDS
+from paddock.plan.telemetry.collector import exporter_of
 from paddock.plan.telemetry.gateway_config import build_gateway_config
 from support.collector import Received, attributes_of, running, sink, to_sink
 from support.ports import free_port
 
 COLLECTOR = f"{names.GATEWAY_COLLECTOR}.team"
+ALSO = "otlphttp/also"
+"""The exporter to one more receiver."""
 
 
 def measured(
@@ -97,6 +102,12 @@ class Signals:
     def until(self, what: str, check: Any) -> Any:
         return self.received.until(what, check)
 
+    def waiting(self, exporter: str) -> float:
+        """Return how many batches wait for a receiver that is away."""
+        told = httpx.get(f"http://127.0.0.1:{self.own_port}/metrics", timeout=5).text
+        size = rf'^otelcol_exporter_queue_size\{{[^}}]*exporter="{exporter}"[^}}]*\}} (\S+)$'
+        return sum(float(each) for each in re.findall(size, told, re.MULTILINE))
+
 
 @contextmanager
 def collecting_requests(
@@ -106,11 +117,12 @@ def collecting_requests(
     port: int | None = None,
     metrics_to: str | None = None,
     as_named: bool = False,
+    also_to: Otlp | None = None,
 ) -> Iterator[Signals]:
     """Run the Collector that these pools' gateway has, before a receiver of all they name.
 
     Metrics go to a Prometheus instead, where one is named; `as_named` leaves the receivers to be
-    those that the pools name.
+    those that the pools name, and `also_to` is one more.
     """
     folder.mkdir()
     port, own = port or free_port(), free_port()
@@ -120,6 +132,10 @@ def collecting_requests(
         replaced = {} if as_named else config["exporters"]
         for name, exporter in replaced.items():
             config["exporters"][name] = {**exporter, **to_sink(url)["otlphttp"]}
+        if also_to is not None:
+            config["exporters"][ALSO] = exporter_of(also_to)["otlphttp"]
+            for pipeline in config["service"]["pipelines"].values():
+                pipeline["exporters"].append(ALSO)
         if metrics_to is not None:
             config["exporters"]["prometheusremotewrite"] = {"endpoint": metrics_to}
             for name, pipeline in config["service"]["pipelines"].items():

@@ -3,6 +3,7 @@
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from paddock.api.inferencepool import Otlp
 from support.answering import answering
 from support.billing import (
     FLUSH_SECONDS,
@@ -24,9 +26,10 @@ from support.billing import (
 from support.envoys import Gateway
 from support.metered import metered
 from support.ports import free_port
-from support.signals import Signals, collecting_requests
+from support.signals import ALSO, Signals, collecting_requests
 
 pytestmark = pytest.mark.contract
+RETRIES = "Exporting failed. Will retry the request after interval."
 
 
 def test_bill_is_the_clients_own_sum_also_after_a_restart(tmp_path: Path) -> None:
@@ -99,20 +102,29 @@ def away(port: int) -> Iterator[None]:
 def test_collector_in_trouble_is_not_noticed_by_callers_and_loses_no_sum(
     trouble: Callable[[int], AbstractContextManager[None]], tmp_path: Path
 ) -> None:
-    port = free_port()
+    began, port = time.monotonic(), free_port()
+    gone = Otlp(endpoint=f"http://127.0.0.1:{free_port()}")
     with metered() as backend, front(tmp_path / "one", f"127.0.0.1:{port}", backend) as running:
         with trouble(port):
             before = memory(running)
             told = ask_many(running.url, 800, seed=4)
             grown = memory(running) - before
-        with collecting_requests(tmp_path / "collector", POOLS, port=port) as signals:
+        with collecting_requests(tmp_path / "collector", POOLS, port=port, also_to=gone) as signals:
             told += ask_many(running.url, 20, seed=5)
             signals.until("all sums arrive", lambda: billed(signals) == told)
             dropped = "paddock.gateway.telemetry.dropped"
             lost = signals.until("losses are told", lambda: +signals.sums(dropped, "signal"))
+            signals.until("batches wait", lambda: signals.waiting(ALSO) > 3)
+        said = running.log.read_text()
+        minutes = 1 + (time.monotonic() - began) // 60
 
     assert set(lost) <= {("logs",), ("spans",)}
     assert grown < 64 * 1024
+    assert said == ""
+    lines = signals.log.read_text().splitlines()
+    messages = Counter("".join(line.split("\t")[3:4]) for line in lines)
+    assert 1 <= messages[RETRIES] <= minutes
+    assert max(messages.values()) <= minutes
 
 
 def memory(running: Gateway) -> int:

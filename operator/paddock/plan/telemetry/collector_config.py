@@ -42,7 +42,7 @@ def build_config(exporter: Json, *, folder: str = FOLDER, own_port: int) -> str:
         },
         "exporters": {name: body},
         "service": {
-            "telemetry": {"metrics": {"readers": [own_metrics(own_port)]}},
+            "telemetry": own_telemetry(own_port),
             "pipelines": {
                 "metrics": {
                     "receivers": ["prometheus"],
@@ -63,9 +63,14 @@ def _exporter(exporter: Json) -> tuple[str, Json]:
     return next(iter(exporter.items()))
 
 
-def own_metrics(port: int) -> Json:
-    """Return where a Collector tells its own metrics."""
-    return {"pull": {"exporter": {"prometheus": {"host": "0.0.0.0", "port": port}}}}  # noqa: S104 - the pod's own network
+def own_telemetry(port: int) -> Json:
+    """Return where a Collector tells its own metrics, and how often it logs one message."""
+    exporter: Json = {"prometheus": {"host": "0.0.0.0", "port": port}}  # noqa: S104 - the pod's own network
+    sampling: Json = {"enabled": True, "tick": "60s", "initial": 1, "thereafter": 0}
+    return {
+        "logs": {"sampling": sampling, "disable_stacktrace": True},
+        "metrics": {"readers": [{"pull": {"exporter": exporter}}]},
+    }
 
 
 def _scrape(folder: str) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from paddock.plan.gateway.content import CONTENT, CUT, is_recorded
 from paddock.plan.gateway.signals import CALLER
 from paddock.plan.gateway.signals import STATUS as _STATUS
 from paddock.plan.telemetry.collector import exporter_of
-from paddock.plan.telemetry.collector_config import own_metrics
+from paddock.plan.telemetry.collector_config import own_telemetry
 from paddock.plan.telemetry.request_metrics import LOST, REQUEST_METRICS, UPTIME, RequestMetric
 from paddock.plan.telemetry.spans import (
     ENGINE,
@@ -81,7 +81,7 @@ def build_gateway_config(
         },
         "exporters": exporters,
         "service": {
-            "telemetry": {"metrics": {"readers": [own_metrics(own_port)]}},
+            "telemetry": own_telemetry(own_port),
             "pipelines": pipelines,
         },
     }
