@@ -25,6 +25,7 @@ from paddock.plan.gateway.plan import (
     GatewayPlan,
     living_pools,
     plan_gateway,
+    pools_still_woken,
     render_gateway,
     wanted_report,
     wanted_secret,
@@ -78,8 +79,7 @@ class Gateways:
                 self._forget(namespace)
                 return Done()
             facts = await self._with_issuer(facts)
-            rendering = render_gateway(facts, self._settings)
-            facts = await self._asked(facts, rendering)
+            facts, rendering = await self._rendered(facts)
             if wanted_secret(facts) is not None:
                 facts = await with_certificates(facts, self._client)
         plan = plan_gateway(facts, rendering, self._settings)
@@ -99,18 +99,33 @@ class Gateways:
             return facts
         return replace(facts, callers=replace(facts.callers, cluster=await self._issuer.issuer()))
 
-    async def _asked(self, facts: GatewayFacts, rendering: Rendering) -> GatewayFacts:
-        """Add what Envoys say: those that run, and where it is new, one that only reads.
+    async def _rendered(self, facts: GatewayFacts) -> tuple[GatewayFacts, Rendering]:
+        """Add what Envoys say; return it with what is wanted, which may hang on what they say."""
+        rendering = render_gateway(facts, self._settings)
+        waited_for = pools_still_woken(facts)
+        facts = await self._asked(facts, rendering, afresh=bool(waited_for))
+        if waited_for:
+            rendering = render_gateway(facts, self._settings)
+        return await self._judged(facts, rendering), rendering
+
+    async def _asked(
+        self, facts: GatewayFacts, rendering: Rendering, *, afresh: bool
+    ) -> GatewayFacts:
+        """Add what the Envoys that run say.
 
         What they said is trusted only while what is written is what is wanted: a change that is
         taken back wants what they ran before it.
         """
         written = written_version(facts)
-        known = self._reports.get(facts.namespace, {}) if written == rendering.version else {}
+        trusted = written == rendering.version and not afresh
+        known = self._reports.get(facts.namespace, {}) if trusted else {}
         facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
         self._reports[facts.namespace] = facts.reports
-        facts = replace(facts, patient=self._is_patient(facts.namespace, written))
-        if written == rendering.version:
+        return replace(facts, patient=self._is_patient(facts.namespace, written))
+
+    async def _judged(self, facts: GatewayFacts, rendering: Rendering) -> GatewayFacts:
+        """Add what an Envoy that only reads says of it, where it is new."""
+        if written_version(facts) == rendering.version:
             return facts
         refusal = await self._judge.refusal(facts.namespace, rendering)
         return replace(facts, refusal=refusal)

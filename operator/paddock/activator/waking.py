@@ -105,9 +105,9 @@ class Wakes:
         if scale is None:
             raise RefusedError(_unavailable(f"{target.name} has no replicas yet; see its status."))
         if scale.replicas == 0:
-            if pool.spec.scaling is None:
+            replicas = _least(pool)
+            if not replicas:
                 raise RefusedError(_unavailable(f"{target.name} is scaled to zero by its owner."))
-            replicas = max(1, pool.spec.scaling.least or 0)
             await self._apiserver.set_scale(target, replicas, scale.resource_version)
             log.info("woke %s: %d replicas", target, replicas)
         return pool
@@ -150,6 +150,13 @@ class Wakes:
                 return answer.status == _OK
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+
+def _least(pool: InferencePool) -> int:
+    """Return the replicas to wake a pool with: none where its owner wants none."""
+    if pool.spec.scaling is not None:
+        return max(1, pool.spec.scaling.least or 0)
+    return 1 if pool.spec.replicas is None else pool.spec.replicas
 
 
 async def _either(

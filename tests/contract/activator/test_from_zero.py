@@ -258,6 +258,19 @@ async def test_pool_that_its_owner_scaled_to_zero_is_left_there(
     assert scale_ups(control_plane, namespace) == 0
 
 
+async def test_pool_that_gave_zero_up_gets_the_replicas_its_owner_asks_for(
+    control_plane: ControlPlane, client: httpx.AsyncClient, namespace: str
+) -> None:
+    make_pool(control_plane, namespace, 9, replicas=2)
+    caller = asyncio.create_task(chat(client, namespace))
+    async with asyncio.timeout(_SECONDS):
+        while not await asyncio.to_thread(scale_ups, control_plane, namespace):
+            assert not caller.done(), caller.result().text
+    caller.cancel()
+    asked = ("get", "deployment", "chat", "-o", "jsonpath={.spec.replicas}")
+    assert kubectl(control_plane, "-n", namespace, *asked) == "2"
+
+
 async def test_body_larger_than_allowed_is_refused_before_anything_wakes(
     control_plane: ControlPlane, client: httpx.AsyncClient, namespace: str
 ) -> None:

@@ -4,7 +4,7 @@ Pure. A pool whose declaration is refused keeps what it served before, as its en
 counts once its weights have been pulled.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from paddock.api.auth import Auth
@@ -28,6 +28,8 @@ class Offer:
     model: PooledModel
     alone: bool
     """Whether it is the pool's only model."""
+    still_woken: bool = False
+    """Whether the pool may be at zero no more, but its pods are not found yet."""
 
     @property
     def profile(self) -> Profile:
@@ -61,7 +63,7 @@ class Offer:
     def can_be_woken(self) -> bool:
         """Tell whether the pool may be at zero, from where a request brings it back."""
         scaling = self.pool.spec.scaling
-        return scaling is not None and scaling.least == 0
+        return self.still_woken or (scaling is not None and scaling.least == 0)
 
     @property
     def names_any_case(self) -> bool:
@@ -158,22 +160,26 @@ class Served:
 
 
 def served_by(
-    pools: Iterable[InferencePool], models: Mapping[str, LocalModel]
+    pools: Iterable[InferencePool],
+    models: Mapping[str, LocalModel],
+    still_woken: Collection[str] = (),
 ) -> tuple[Served, ...]:
-    """Return what the pools serve, by name."""
+    """Return what the pools serve, by name; some are still woken that gave zero up."""
     offers: dict[str, list[Offer]] = {}
     for pool in sorted(pools, key=lambda pool: pool.metadata.name):
-        for offer in _offers(pool, models):
+        for offer in _offers(pool, models, still_woken=pool.metadata.name in still_woken):
             offers.setdefault(offer.model.served_as.removesuffix(_LATEST), []).append(offer)
     return tuple(Served(name, tuple(found)) for name, found in sorted(offers.items()))
 
 
-def _offers(pool: InferencePool, models: Mapping[str, LocalModel]) -> list[Offer]:
+def _offers(
+    pool: InferencePool, models: Mapping[str, LocalModel], *, still_woken: bool
+) -> list[Offer]:
     if pool.metadata.deletion_timestamp is not None:
         return []
     known = pooled_models(pool, dict(models))
     offers = [
-        Offer(pool, model, alone=len(pool.spec.models) == 1)
+        Offer(pool, model, alone=len(pool.spec.models) == 1, still_woken=still_woken)
         for model in known
         if model.model.status.artifact is not None
     ]

@@ -35,6 +35,7 @@ from paddock.plan.gateway.objects import (
 )
 from paddock.plan.gateway.rendering import Rendering, Surroundings, render
 from paddock.plan.gateway.staging import next_step
+from paddock.plan.gateway.waking import still_woken
 from paddock.raw import text
 from paddock.settings import Settings
 from paddock.wire import Json, Manifest
@@ -76,7 +77,17 @@ def wants_accounts(facts: GatewayFacts) -> bool:
 def render_gateway(facts: GatewayFacts, settings: Settings) -> Rendering:
     """Return the configuration that the namespace's pools ask for."""
     around = Surroundings(settings.cluster_domain, settings.operator_namespace)
-    return render(facts.namespace, living_pools(facts), facts.models, around, facts.callers)
+    woken = pools_still_woken(facts)
+    return render(
+        facts.namespace, living_pools(facts), facts.models, around, facts.callers,
+        still_woken=woken,
+    )  # fmt: skip
+
+
+def pools_still_woken(facts: GatewayFacts) -> frozenset[str]:
+    """Return the pools that keep the activator until all Envoys say that they found them."""
+    said = [facts.reports.get(pod.uid, EnvoyReport()) for pod in ready_pods(facts)]
+    return still_woken(living_pools(facts), _config_map(facts), said)
 
 
 def plan_gateway(facts: GatewayFacts, rendering: Rendering, settings: Settings) -> GatewayPlan:

@@ -1,7 +1,7 @@
 """A namespace's whole Envoy configuration as files, and as one file that Envoy can judge. Pure."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from paddock import names
@@ -89,14 +89,16 @@ def render(
     models: Mapping[str, LocalModel],
     around: Surroundings,
     callers: Callers | None = None,
+    *,
+    still_woken: Collection[str] = (),
 ) -> Rendering:
-    """Return the configuration that serves these pools."""
+    """Return the configuration that serves these pools; some are still woken that gave zero up."""
     place = around.place
     alive = sorted(
         (pool for pool in pools if pool.metadata.deletion_timestamp is None),
         key=lambda pool: pool.metadata.name,
     )
-    served = served_by(alive, models)
+    served = served_by(alive, models, still_woken)
     known = callers or Callers()
     traced = traced_percent(alive)
     measured = traced is not None
