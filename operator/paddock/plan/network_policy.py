@@ -1,6 +1,7 @@
 """The NetworkPolicy of a pool: in from the gateway and the operator, out to nobody. Pure.
 
-Engines that tell spans of their own may bring them to the Collector of the gateway.
+The pool's own Collector is let in to ask for numbers. Engines that tell spans of their own may
+bring them to the Collector of the gateway.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from paddock import names
 from paddock.api.inferencepool import InferencePool, tells_spans
 from paddock.plan.deployment import child_metadata, selector
 from paddock.plan.gateway.objects import gateway_selector
+from paddock.plan.telemetry.collector import collector_selector, is_collected
 from paddock.wire import Json, Manifest
 
 
@@ -18,6 +20,9 @@ def build_network_policy(
     """Build the NetworkPolicy; `more` are peers that may ask the engines too."""
     gateway = {"matchLabels": gateway_selector()}
     operator = {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}
+    peers: list[Json] = [{"podSelector": gateway}, {"namespaceSelector": operator}, *more]
+    if is_collected(pool):
+        peers.append({"podSelector": {"matchLabels": collector_selector(pool)}})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -27,7 +32,7 @@ def build_network_policy(
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {
-                    "from": [{"podSelector": gateway}, {"namespaceSelector": operator}, *more],
+                    "from": peers,
                     "ports": [{"port": names.ENGINE_PORT, "protocol": "TCP"}],
                 }
             ],

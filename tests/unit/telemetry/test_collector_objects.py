@@ -15,8 +15,8 @@ from paddock.plan.pool import plan_pool
 from paddock.plan.telemetry.collector import exporter_of, port_of
 from paddock.plan.telemetry.collector_config import CONFIG, SCRAPED_ENGINES, TARGETS
 from paddock.plan.telemetry.engine_metrics import SCRAPED
-from paddock.raw import at, text
-from paddock.wire import Manifest
+from paddock.raw import at, items, text
+from paddock.wire import Json, Manifest
 from support.golden import check_golden
 from support.pools import SETTINGS, fresh, identity, live, ready_pod, settled
 
@@ -25,6 +25,7 @@ TELEMETRY: Any = {
     "collector": "Managed",
     "otlp": {"endpoint": "http://receiver.observability:4318"},
 }
+OF_ENGINES = ("NetworkPolicy", "chat")
 POOL = replace(fresh(telemetry=TELEMETRY), pods=(ready_pod(),))
 
 
@@ -94,7 +95,9 @@ def test_pool_that_asks_no_longer_loses_its_collector_and_nothing_else() -> None
         ("Deployment", "chat-collector"),
         ("NetworkPolicy", "chat-collector"),
     }
-    assert len(changes) == 3
+    (closed,) = [change.manifest for change in changes if isinstance(change, Apply)]
+    assert identity(closed) == OF_ENGINES, "the engines' door to it is shut"
+    assert len(changes) == 4
 
 
 def test_strangers_deployment_is_not_pruned() -> None:
@@ -106,6 +109,18 @@ def test_strangers_deployment_is_not_pruned() -> None:
     children = Children({**before.children.manifests, ("Deployment", "theirs"): stranger})
     wanted = plan_pool(before, SETTINGS).wanted
     assert plan_changes(wanted, children, prune=["Deployment"]).changes == ()
+
+
+def test_engines_let_their_collector_in_while_there_is_one() -> None:
+    peer = {"podSelector": at(collectors(POOL)["Deployment"], "spec", "selector")}
+    assert peer in ways_in(POOL)
+    assert peer not in ways_in(fresh())
+
+
+def ways_in(facts: PoolFacts) -> list[Json]:
+    policies = (each for each in plan_pool(facts, SETTINGS).wanted if identity(each) == OF_ENGINES)
+    (rule,) = items(next(policies), "spec", "ingress")
+    return [dict(each) for each in items(rule, "from")]
 
 
 def test_ollama_has_no_metrics_of_its_own_to_collect() -> None:

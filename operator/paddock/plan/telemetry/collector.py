@@ -35,7 +35,7 @@ def build_collector(
 ) -> tuple[Manifest, ...]:
     """Return the Collector's objects, where the pool asks for one and its engine has metrics."""
     pool = facts.pool
-    if pool.spec.telemetry is None or pool.spec.engine.name not in SCRAPED_ENGINES:
+    if pool.spec.telemetry is None or not is_collected(pool):
         return ()
     otlp = pool.spec.telemetry.otlp
     config = build_config(exporter_of(otlp), own_port=names.COLLECTOR_PORT)
@@ -50,6 +50,11 @@ def build_collector(
             {"spec": _network_policy(pool, port_of(otlp), settings.operator_namespace)},
         ),
     )
+
+
+def is_collected(pool: InferencePool) -> bool:
+    """Return whether a Collector of the pool's own asks its engines."""
+    return pool.spec.telemetry is not None and pool.spec.engine.name in SCRAPED_ENGINES
 
 
 def exporter_of(otlp: Otlp) -> dict[str, Json]:
