@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from paddock.local.problems import LocalError
+from paddock.raw import items
 from paddock.wire import Json, Manifest
 
 NAMESPACE = "paddock-system"
@@ -18,12 +19,18 @@ _RENDERED = Path(__file__).resolve().parents[3] / "manifests" / "install" / "clu
 _FILES = ("namespace.yaml", "paddock.yaml")
 
 
-def build_install(image: str, arguments: Sequence[str]) -> Sequence[Manifest]:
-    """Return everything an operator for all namespaces needs, and its activator, but the CRDs."""
+def build_install(
+    image: str, arguments: Sequence[str], api_ports: Sequence[int] = ()
+) -> Sequence[Manifest]:
+    """Return everything an operator for all namespaces needs, and its activator, but the CRDs.
+
+    Their NetworkPolicies let them out to the usual ports of apiservers; `api_ports` are this one's.
+    """
     whole = [
         document for name in _FILES for document in yaml.safe_load_all(_read(_RENDERED / name))
     ]
-    return [_started(each, image, arguments) for each in whole if each]
+    started = (_started(each, image, arguments) for each in whole if each)
+    return [_let_out(each, api_ports) for each in started]
 
 
 def _read(file: Path) -> str:
@@ -45,6 +52,15 @@ def _started(manifest: Manifest, image: str, arguments: Sequence[str]) -> Manife
     containers: list[Json] = [{**each, **own} for each in _containers(pod)]
     pod = {**pod, "containers": containers}
     return {**manifest, "spec": {**spec, "template": {**template, "spec": pod}}}
+
+
+def _let_out(manifest: Manifest, ports: Sequence[int]) -> Manifest:
+    """Return a NetworkPolicy that lets out to these ports too; others stay."""
+    if manifest["kind"] != "NetworkPolicy" or not ports:
+        return manifest
+    more: Json = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+    spec = _child(manifest, "spec")
+    return {**manifest, "spec": {**spec, "egress": [*items(spec, "egress"), more]}}
 
 
 def _child(parent: Mapping[str, Json], key: str) -> dict[str, Json]:

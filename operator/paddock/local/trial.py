@@ -70,10 +70,19 @@ def install_operator(cluster: Kubectl, installed: Installed, report: Progress) -
     cluster.apply(crds)
     cluster.await_crds(*(f"crd/{full_name(kind)}" for kind in kinds.OWN))
     own = ("--operator-image", installed.image, "--operator-namespace", NAMESPACE)
-    cluster.apply(build_install(installed.image, (*own, *installed.arguments)))
+    arguments = (*own, *installed.arguments)
+    cluster.apply(build_install(installed.image, arguments, api_ports(cluster)))
     report.step("operator", "starting")
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{NAME}", "--timeout=300s")
     report.step("operator", "ready")
+
+
+def api_ports(cluster: Kubectl) -> tuple[int, ...]:
+    """Return where the apiserver listens behind its Service, which NetworkPolicies go by."""
+    slices = ("endpointslices", "-l", "kubernetes.io/service-name=kubernetes")
+    where = "jsonpath={.items[*].ports[*].port}"
+    said = cluster.kubectl("-n", "default", "get", *slices, "-o", where)
+    return tuple(sorted({int(port) for port in said.split()}))
 
 
 def _loaded(cluster: EmbeddedCluster, image: Built) -> Built:

@@ -14,6 +14,7 @@ from paddock.local.install import NAME, NAMESPACE, build_install
 from paddock.plan.gateway.plan import PRUNED as PRUNED_OF_GATEWAY
 from paddock.plan.pod import container_security_context, pod_security_context
 from paddock.plan.pool import PRUNED
+from paddock.raw import items
 from support.chart_effects import EFFECTS
 from support.charts import CHARTS, ROOT, container_of, documents, of_kind, rules_of
 
@@ -52,6 +53,16 @@ def leaves(values: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> 
 
 def installed() -> list[dict[str, Any]]:
     return [*build_install("image:1", ["--allow-http"])]
+
+
+def test_policies_let_out_to_this_clusters_apiserver_too() -> None:
+    policies = [each for each in build_install("image:1", (), (20443,))
+                if each["kind"] == "NetworkPolicy"]  # fmt: skip
+    assert len(policies) == 2
+    for each in policies:
+        *usual, last = items(each, "spec", "egress")
+        assert last == {"ports": [{"port": 20443, "protocol": "TCP"}]}
+        assert usual
 
 
 def test_copies_and_tables_are_fresh() -> None:
