@@ -40,7 +40,9 @@ SOMETIMES = {
 }
 """Panels with a query about what need not have happened."""
 KNOWN = {"Authorization": f"Bearer {min(KEYS.values())}"}
-RULE_TESTS = Path(__file__).with_name("alert_tests.yaml")
+RULE_TESTS = tuple(
+    Path(__file__).with_name(name) for name in ("alert_tests.yaml", "slow_alert_tests.yaml")
+)
 
 
 async def test_operators_queries_give_numbers(world: LoopWorld, tmp_path: Path) -> None:
@@ -161,13 +163,15 @@ async def generate(url: str) -> None:
 
 def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": rule_groups()}))
-    tests = tmp_path / "tests.yaml"
-    tests.write_text(RULE_TESTS.read_text())
+    tests = [tmp_path / file.name for file in RULE_TESTS]
+    for file, test in zip(RULE_TESTS, tests, strict=True):
+        test.write_text(file.read_text())
     promtool("check", "rules", tmp_path / "rules.yaml")
-    promtool("test", "rules", tests)
+    promtool("test", "rules", *tests)
     tried = {
         case["alertname"]
-        for each in yaml.safe_load(RULE_TESTS.read_text())["tests"]
+        for file in RULE_TESTS
+        for each in yaml.safe_load(file.read_text())["tests"]
         for case in each["alert_rule_test"]
         if case.get("exp_alerts")
     }

@@ -1,5 +1,8 @@
 """Dashboards and alerts speak of metrics that exist, and say what to do."""
 
+import re
+from pathlib import Path
+
 import yaml
 
 from paddock import names
@@ -18,6 +21,8 @@ from support.observability import (
     rule_groups,
     variables,
 )
+
+TELEMETRY = Path(__file__).resolve().parents[3] / "operator/docs/telemetry.md"
 
 
 def known() -> set[str]:
@@ -54,6 +59,11 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
         assert all(words.endswith(".") for words in rule["annotations"].values())
     assert len(alerts()) + len(recorded()) == sum(len(group["rules"]) for group in rule_groups())
+
+
+def test_every_alert_is_in_the_docs_table() -> None:
+    told = re.findall(r"^\| `(Paddock\w+)` \| (\w+) \|", TELEMETRY.read_text(), re.MULTILINE)
+    assert told == [(name, rule["labels"]["severity"]) for name, rule in alerts().items()]
 
 
 def test_monitor_picks_the_operators_pods_and_keeps_our_labels() -> None:
