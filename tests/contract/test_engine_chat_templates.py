@@ -1,19 +1,23 @@
 """Weights without a template: both engines make the same prompt of a chat, in every family."""
 
+import json
 from pathlib import Path
 
 import httpx
 import pytest
 
 from paddock import names
+from paddock.api.chat_templates import FAMILIES, ChatTemplate
 from paddock.api.inferencepool import EngineName
 from paddock.api.localmodel import LocalModel
 from paddock.plan.engines.profile import PooledModel
 from paddock.plan.engines.registry import PROFILES
-from paddock.puller.chat_templates import FAMILIES, ChatTemplate
+from paddock.plan.gateway.catalog import served_by
+from paddock.plan.gateway.listing import ollama_details
 from paddock.puller.store import Store
 from paddock.wire import Json
 from support.engine_servers import serving
+from support.shown import check_shown
 from support.stores import add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
@@ -62,6 +66,9 @@ async def test_family_renders_in_ollama_what_llama_cpp_renders(
     assert isinstance(debug, dict)
     assert debug["rendered_template"] == prompt
     assert all(word in str(shown["parameters"]) for word in family.stop)
+    (listed,) = served_by([pool_of(EngineName.OLLAMA, "a")], {"a": model})
+    check_shown(json.loads(ollama_details(listed)), shown)
+    assert "template" in json.loads(ollama_details(listed))
 
 
 async def test_router_tells_each_model_the_template_of_its_own_family(

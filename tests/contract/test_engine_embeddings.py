@@ -1,5 +1,6 @@
 """Models that only embed, and models of unlike contexts side by side, in the real engines."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.plan.engines.llama_cpp import PROFILE as LLAMA_CPP
 from paddock.plan.engines.ollama import PROFILE as OLLAMA
 from paddock.plan.engines.profile import PooledModel, Profile
+from paddock.plan.gateway.catalog import served_by
+from paddock.plan.gateway.listing import ollama_details
 from paddock.puller.store import Store
 from support.engine_servers import serving
+from support.shown import check_shown
 from support.stores import add_tiny_bert, add_tiny_model, pool_of
 
 pytestmark = pytest.mark.contract
@@ -50,6 +54,11 @@ async def test_model_that_only_embeds_proves_itself_with_an_embedding(
     with serving(profile, run, tmp_path / "pod", {"/store": store.root}) as served:
         async with httpx.AsyncClient(timeout=30) as client:
             report = await probe_engine(client, profile.name, served.url, "pod-a", expected)
+            if profile is OLLAMA:
+                shown = await client.post(f"{served.url}/api/show", json={"model": "bert"})
+                known = {each.model.metadata.name: each.model for each in models}
+                *_, listed = served_by([pool], known)
+                check_shown(json.loads(ollama_details(listed)), shown.json())
 
     assert [replace(each, memory=None, gpu_memory=None) for each in report.models] == [
         LoadedModel(each.served_as, each.digest, loaded=True, generated=True) for each in models

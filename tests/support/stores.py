@@ -35,6 +35,7 @@ def add_tiny_bert(store: Store, name: str) -> LocalModel:
     store.write_view(name, [Entry(file, digest, size)], {"blobs": list(digests)})
     return ready_model(
         name, digest, size=size, architecture=header.architecture,
+        parameters=header.parameters, quantization=header.quantization,
         contextLength=header.context_length,
     )  # fmt: skip
 
@@ -67,6 +68,8 @@ def add_tiny_model(
         size=size,
         claim=claim,
         architecture="llama",
+        parameters=header.parameters,
+        quantization=header.quantization,
         contextLength=header.context_length,
         cacheValuesPerToken=header.cache_values_per_token,
         chatTemplate=template.name if template else None,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from paddock.puller.chat_templates import CHAT_TEMPLATE, MARKERS, ChatTemplate, detect_template
+from paddock.api.chat_templates import CHAT_TEMPLATE, MARKERS, ChatTemplate, detect_template
 
 MAGIC = b"GGUF"
 MAX_ENTRIES = 65_536

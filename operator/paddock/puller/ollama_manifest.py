@@ -6,8 +6,8 @@ Media types: ollama's server/images.go at v0.17.4.
 import json
 from collections.abc import Callable, Sequence
 
+from paddock.api.chat_templates import ChatTemplate
 from paddock.api.localmodel import Modelfile
-from paddock.puller.chat_templates import ChatTemplate
 from paddock.puller.fetch import StoredFile
 from paddock.puller.store import Entry
 from paddock.wire import Json

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from paddock.api.chat_templates import ChatTemplate, detect_template
 from paddock.api.localmodel import ArtifactFile
 from paddock.api.pull import PullPlan, PullReason, PullResult
 from paddock.api.source import ClaimSource, Source, SourceError, parse_source
-from paddock.puller.chat_templates import ChatTemplate, detect_template
 from paddock.puller.claim import Importer, find_files, revision_of
 from paddock.puller.fetch import TRIES, Fetcher, StoredFile
 from paddock.puller.gguf import GgufHeader

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+import ollama
 import openai
 import pytest
 
@@ -26,6 +27,7 @@ from paddock.wire import Json
 from support.clients import check_clients
 from support.engine_servers import Served, serving
 from support.envoys import Gateway, free_place, gateway
+from support.shown import check_shown
 from support.stores import alpha_and_beta, pool_of, renamed
 
 pytestmark = pytest.mark.contract
@@ -235,7 +237,12 @@ def test_models_are_listed_as_ollama_does(front: Front) -> None:
     assert [each["name"] for each in tags] == ["alpha:latest", "beta:latest"]
     assert set(tags[0]) == {"name", "model", "modified_at", "size", "digest", "details"}
     shown = front.post("/api/show", {"model": "beta"}).json()
+    asked = httpx.post(f"{front.engines['pool/oll'].url}/api/show", json={"model": "beta"})
+    check_shown(shown, asked.json())
     assert shown["model_info"]["llama.context_length"] == 2048
+    with ollama.Client(front.gateway.url) as client:
+        assert client.show("alpha").capabilities == ["completion"]
+        assert client.ps().models == []
     assert front.post("/api/show", {"model": "gamma"}).status_code == 404
     assert front.get("/api/ps").json() == {"models": []}
     assert set(front.get("/api/version").json()) == {"version"}

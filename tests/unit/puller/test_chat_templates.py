@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from paddock.api.chat_templates import FAMILIES, ChatTemplate, detect_template
 from paddock.api.localmodel import Modelfile
-from paddock.puller.chat_templates import FAMILIES, ChatTemplate, detect_template
 from paddock.puller.fetch import StoredFile
 from paddock.puller.gguf import GgufHeader, read_header
 from paddock.puller.ollama_manifest import build_manifest

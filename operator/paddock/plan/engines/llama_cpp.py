@@ -32,11 +32,6 @@ _REFUSED = {
     "tensor_parallel": "llama.cpp splits by layer; leave tensorParallel out.",
     "gpu_memory_utilization": "llama.cpp takes what its layers need; use gpuLayers.",
 }
-_EMBEDDERS = frozenset(
-    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3",
-     "modern-bert", "eurobert", "gemma-embedding", "llama-embed", "t5encoder"}
-)  # fmt: skip
-"""Architectures (src/llama-arch.cpp) that cannot generate: the server must be told to embed."""
 DEFAULT_CONTEXT = 8192
 """Per request, where nobody asks: models made for 131072 tokens would need tens of GiB of cache."""
 _CACHE_TYPES = frozenset({"f16", "bf16", "q8_0", "q4_0"})
@@ -91,7 +86,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         if only.draft is not None:
             own |= {"spec-type": "draft-simple", "spec-draft-model": _path(only.draft)}
         template = _template_options(pool, only)
-        switches = {"--no-jinja": bool(template), "--embeddings": _only_embeds(only)}
+        switches = {"--no-jinja": bool(template), "--embeddings": only.only_embeds}
         chosen = (switch for switch, on in switches.items() if on)
         return EngineRun(args=(*common, *_flags({**own, **template}), *chosen), env=_ENV)
     sections = [_section(pool, model) for model in models]
@@ -100,11 +95,6 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         env=_ENV,
         files={PRESET: "\n".join(sections)},
     )
-
-
-def _only_embeds(model: PooledModel) -> bool:
-    artifact = model.model.status.artifact
-    return artifact is not None and artifact.architecture in _EMBEDDERS
 
 
 def _template_options(pool: InferencePool, model: PooledModel) -> dict[str, str]:
@@ -170,7 +160,7 @@ def _section(pool: InferencePool, model: PooledModel) -> str:
     lines = {**_model_options(pool, model), "model": _path(model)}
     if template := _template_options(pool, model):
         lines |= template | {"jinja": "false"}
-    if _only_embeds(model):
+    if model.only_embeds:
         lines["embeddings"] = "true"
     if model.preload:
         lines["load-on-startup"] = "true"

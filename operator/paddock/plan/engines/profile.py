@@ -24,6 +24,13 @@ OPENAI_PATHS = frozenset(
 """Inference routes of OpenAI's that every engine has."""
 
 
+_EMBEDDERS = frozenset(
+    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3",
+     "modern-bert", "eurobert", "gemma-embedding", "llama-embed", "t5encoder"}
+)  # fmt: skip
+"""As src/llama-arch.cpp names them."""
+
+
 @dataclass(frozen=True, slots=True)
 class PooledModel:
     """One model of a pool with all that serving it needs."""
@@ -71,6 +78,12 @@ class PooledModel:
         """Return the longest context the model was made for, if it says so."""
         artifact = self.model.status.artifact
         return artifact.context_length if artifact else None
+
+    @property
+    def only_embeds(self) -> bool:
+        """Tell whether its architecture cannot generate: llama-server must be told to embed."""
+        artifact = self.model.status.artifact
+        return artifact is not None and artifact.architecture in _EMBEDDERS
 
     @property
     def parameters(self) -> ModelfileParameters:

@@ -120,6 +120,11 @@ MARKERS = frozenset(marker for family in FAMILIES for marker in family.markers)
 """What a vocabulary is searched for."""
 
 
+def template_named(name: str | None) -> ChatTemplate | None:
+    """Return the family of this name."""
+    return next((family for family in FAMILIES if family.name == name), None)
+
+
 def detect_template(said: Container[str]) -> ChatTemplate | None:
     """Return the family of a Jinja text, or of a vocabulary; None if it is none that is known."""
     for family in FAMILIES:
