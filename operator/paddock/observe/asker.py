@@ -1,7 +1,7 @@
 """Requests to one engine's REST API: JSON objects in and out, or one EngineError in plain words.
 
 I/O: decides nothing. An engine's own words are kept, without sizes and places that would differ
-from one answer to the next.
+from one answer to the next. vLLM (0.11) says 200 with an error for what its model is not made for.
 """
 
 import json
@@ -56,6 +56,8 @@ class Asker:
             value: Json = answer.json()
         except ValueError as error:
             raise EngineError("its answer is not JSON") from error
+        if text(value, "error", "message"):
+            raise EngineError(_words_of(answer))
         return value
 
 

@@ -1,8 +1,7 @@
 """What a pool's engines have to do, asked of each over its own API.
 
 I/O: reads only. An engine that does not say in time is left out, which nobody takes for idle.
-Numbers are those of llama-server build 11669 and ollama 0.17.4, both tried, and of vLLM 0.11 as
-documented.
+Numbers are those of llama-server build 11669, ollama 0.17.4 and vLLM 0.11.0, all tried.
 """
 
 import asyncio

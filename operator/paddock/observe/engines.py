@@ -1,7 +1,7 @@
 """Engines asked over their own REST APIs: what they serve, from which bytes, and one token.
 
 I/O: reads only, never raises for an engine that is not well. Routes and fields are those of
-ollama 0.17.4 and llama-server build 11669, both tried, and of vLLM 0.11 as documented.
+ollama 0.17.4, llama-server build 11669 and vLLM 0.11.0, all tried.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ from paddock.api.base import Diagnosis
 from paddock.api.reasons import Reason
 from paddock.facts import ContainerFact
 from paddock.plan.deployment import COMPONENT
+from paddock.status.vllm_log import start_error
 from paddock.status.wording import shortened
 
 _IMAGE = frozenset(
@@ -146,7 +147,7 @@ def _crash(pod: str, container: ContainerFact) -> Diagnosis | None:
 
 
 def _ending(code: int | None, message: str) -> str:
-    said = first_error(message)
+    said = first_error(message) or start_error(message)
     if said is not None:
         return said
     if code == _KILLED:

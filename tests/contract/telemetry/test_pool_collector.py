@@ -23,32 +23,14 @@ from paddock.plan.telemetry.collector_config import TARGETS, build_config, build
 from support.collector import Received, points_of, running, sink, to_sink
 from support.engine_servers import serving
 from support.ports import free_port
+from support.recorded_vllm import PAGE
 from support.stores import pool_of, two_models
 
 pytestmark = pytest.mark.contract
 CANARY = "canary-9c1d"
 POD = PodFact("chat-1", "uid-1", "Running", ip="127.0.0.1", ready=True)
 LABELS = {"namespace": "team", "pool": "chat", "pod": "chat-1"}
-DOCUMENTED = """\
-# HELP vllm:num_requests_running Number of requests in model execution batches.
-# TYPE vllm:num_requests_running gauge
-vllm:num_requests_running{engine="0",model_name="alpha"} 2.0
-# TYPE vllm:num_requests_waiting gauge
-vllm:num_requests_waiting{engine="0",model_name="alpha"} 1.0
-# TYPE vllm:kv_cache_usage_perc gauge
-vllm:kv_cache_usage_perc{engine="0",model_name="alpha"} 0.25
-# TYPE vllm:prompt_tokens_total counter
-vllm:prompt_tokens_total{engine="0",model_name="alpha"} 100.0
-# TYPE vllm:generation_tokens_total counter
-vllm:generation_tokens_total{engine="0",model_name="alpha"} 40.0
-# TYPE vllm:time_to_first_token_seconds histogram
-vllm:time_to_first_token_seconds_bucket{engine="0",le="0.1",model_name="alpha"} 3.0
-vllm:time_to_first_token_seconds_bucket{engine="0",le="+Inf",model_name="alpha"} 4.0
-vllm:time_to_first_token_seconds_count{engine="0",model_name="alpha"} 4.0
-vllm:time_to_first_token_seconds_sum{engine="0",model_name="alpha"} 0.9
-# TYPE vllm:lora_requests_info gauge
-vllm:lora_requests_info{running_lora_adapters="canary-9c1d"} 1.0
-"""
+RECORDED = f'{PAGE}vllm:lora_requests_info{{running_lora_adapters="canary-9c1d"}} 1.0\n'
 
 
 @pytest.fixture
@@ -123,7 +105,7 @@ def test_targets_that_change_are_followed_without_a_restart(
     models: tuple[PooledModel, ...], tmp_path: Path
 ) -> None:
     pool = pool_of(EngineName.VLLM, "alpha")
-    with documented() as port:
+    with recorded() as port:
         nobody = build_targets(pool, models[:1], [])
         with collected(tmp_path / "collector", nobody, port) as (received, _):
             somebody = build_targets(pool, models[:1], [POD])
@@ -134,11 +116,11 @@ def test_targets_that_change_are_followed_without_a_restart(
             received.until("the pod is scraped", lambda: received.points("paddock.engine.up"))
 
 
-def test_vllms_documented_numbers_arrive_under_the_same_names(
+def test_vllms_recorded_numbers_arrive_under_the_same_names(
     models: tuple[PooledModel, ...], tmp_path: Path
 ) -> None:
     pool = pool_of(EngineName.VLLM, "alpha")
-    with documented() as port:
+    with recorded() as port:
         targets = build_targets(pool, models[:1], [POD])
         with collected(tmp_path / "collector", targets, port) as (received, _):
             received.until(
@@ -150,10 +132,13 @@ def test_vllms_documented_numbers_arrive_under_the_same_names(
     assert values == {
         "paddock.engine.requests.running": 2,
         "paddock.engine.requests.waiting": 1,
-        "paddock.engine.kv_cache.usage": 0.25,
-        "paddock.engine.tokens.prompt": 100,
-        "paddock.engine.tokens.generated": 40,
-        "paddock.engine.first_token.duration": 4,
+        "paddock.engine.kv_cache.usage": 0.00012207776353534427,
+        "paddock.engine.tokens.prompt": 310,
+        "paddock.engine.tokens.cached": 0,
+        "paddock.engine.tokens.generated": 33,
+        "paddock.engine.preemptions": 0,
+        "paddock.engine.first_token.duration": 10,
+        "paddock.engine.request.duration": 8,
         "paddock.engine.up": 1,
     }
     assert points_of(metrics["paddock.engine.requests.running"])[-1].labels == {
@@ -163,15 +148,15 @@ def test_vllms_documented_numbers_arrive_under_the_same_names(
 
 
 @contextmanager
-def documented() -> Iterator[int]:
-    """Answer /metrics as vLLM is documented to."""
+def recorded() -> Iterator[int]:
+    """Answer /metrics as a real vLLM did."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(DOCUMENTED.encode())
+            self.wfile.write(RECORDED.encode())
 
         def log_message(self, *_: object) -> None:
             pass

@@ -76,15 +76,18 @@ def test_every_reason_is_told_once() -> None:
 
 SAMPLES: dict[str, object] = {
     "context_length": 4096, "parallel": 2, "max_queue": 8, "batch_size": 512, "threads": 4,
-    "gpu_layers": 99, "flash_attention": True, "kv_cache_type": "bf16", "keep_alive": "5m",
+    "gpu_layers": 99, "flash_attention": True, "kv_cache_type": "f16", "keep_alive": "5m",
     "mmap": True, "mlock": True, "tensor_parallel": 1, "gpu_memory_utilization": 0.9,
     "draft_model": "small",
+}  # fmt: skip
+CACHE_TYPES = {
+    EngineName.OLLAMA: "q8_0", EngineName.LLAMA_CPP: "bf16", EngineName.VLLM: "fp8",
 }  # fmt: skip
 
 
 def honours(engine: EngineName, knob: str) -> bool:
     plain = fresh(engine, hardware={"gpus": 1}).pool.model_dump(by_alias=True, exclude_none=True)
-    value = "q8_0" if knob == "kv_cache_type" and engine is EngineName.OLLAMA else SAMPLES[knob]
+    value = CACHE_TYPES[engine] if knob == "kv_cache_type" else SAMPLES[knob]
     alias = Serving.model_fields[knob].alias or knob
     plain["spec"]["serving"] = {alias: value}
     return PROFILES[engine].refuse(InferencePool.model_validate(plain), ()) == ()

@@ -1,11 +1,4 @@
-"""Answers that no engine here gives: vLLM's as it documents them, and what is broken or hostile."""
-
-import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TypeAlias
+"""Answers that no engine here gives: vLLM's as it was recorded, and what is broken or hostile."""
 
 import httpx
 import pytest
@@ -15,45 +8,14 @@ from paddock.facts import EngineReport, LoadedModel
 from paddock.observe.engines import ExpectedModel, probe_engine
 from paddock.wire import Json
 from support.pools import DIGEST
+from support.recorded_vllm import answer as recorded
+from support.told_engine import Answer, Routes, engine
 
 BLOB = f"/store/blobs/{DIGEST.replace(':', '-')}"
-TOKEN: Json = {"choices": [{"text": "a"}]}
-Answer: TypeAlias = "tuple[int, bytes | Json]"
-Routes = Mapping[str, Answer]
+TOKEN = recorded("token")
 EVERY_ROUTE = (
     "/version", "/v1/models", "/props", "/api/version", "/api/tags", "/api/ps", "/api/show",
 )  # fmt: skip
-
-
-@contextmanager
-def engine(routes: Routes) -> Iterator[str]:
-    """Serve these answers on loopback; a route that is not among them is not found."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            self.rfile.read(length)
-            code, body = routes.get(self.path, (404, b"not found"))
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_GET  # noqa: N815 - the base class calls it so
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            del format, args
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 async def probed(name: EngineName, routes: Routes, *, digest: str | None = DIGEST) -> EngineReport:
@@ -63,18 +25,15 @@ async def probed(name: EngineName, routes: Routes, *, digest: str | None = DIGES
             return await probe_engine(client, name, url, "pod-a", (expected,))
 
 
-def vllm(root: str, *, generate: Answer = (200, TOKEN)) -> Routes:
-    listed: Json = {
-        "object": "list",
-        "data": [
-            {"id": "alpha", "object": "model", "owned_by": "vllm", "root": root, "parent": None,
-             "max_model_len": 8192}
-        ],
-    }  # fmt: skip
+def vllm(root: str, *, generate: Answer = TOKEN) -> Routes:
+    """Return what vLLM answers where it was started from this path."""
+    status, listed = recorded("models")
+    (model,) = listed["data"]
     return {
-        "/version": (200, {"version": "0.11.0"}),
-        "/v1/models": (200, listed),
+        "/version": recorded("version"),
+        "/v1/models": (status, {**listed, "data": [{**model, "root": root}]}),
         "/v1/completions": generate,
+        "/v1/embeddings": recorded("no embeddings"),
     }
 
 
@@ -100,7 +59,7 @@ async def test_vllm_with_one_file_is_proven_by_its_digest() -> None:
     report = await probed(EngineName.VLLM, vllm(BLOB))
 
     proven = LoadedModel("alpha", DIGEST, loaded=True, generated=True)
-    assert report == EngineReport("pod-a", answering=True, version="0.11.0", models=(proven,))
+    assert report == EngineReport("pod-a", answering=True, version="0.11.0.post2", models=(proven,))
 
 
 async def test_vllm_with_a_folder_is_proven_by_its_token() -> None:
@@ -131,6 +90,16 @@ async def test_failed_token_is_told_in_the_engines_words_without_sizes(
 
     assert model.error == f"alpha did not generate a token: {words}."
     assert model.generated is None
+
+
+async def test_error_that_vllm_says_with_success_is_told_in_its_words() -> None:
+    status, said = recorded("no embeddings")
+    (model,) = (await probed(EngineName.VLLM, vllm(BLOB, generate=(status, said)))).models
+
+    assert status == 200
+    assert model.error == (
+        "alpha did not generate a token: The model does not support Embeddings API."
+    )
 
 
 async def test_model_that_only_embeds_is_proven_by_an_embedding() -> None:

@@ -42,7 +42,6 @@ MAPPED: dict[EngineName, dict[str, Json]] = {
         "contextLength": ("--max-model-len", "512"),
         "parallel": ("--max-num-seqs", "3"),
         "batchSize": ("--max-num-batched-tokens", "128"),
-        "kvCacheType": ("--kv-cache-dtype", "bfloat16"),
         "tensorParallel": ("--tensor-parallel-size", "2"),
         "gpuMemoryUtilization": ("--gpu-memory-utilization", "0.5"),
     },
@@ -65,6 +64,10 @@ def test_knob_is_mapped_or_refused_by_its_path(engine: EngineName, knob: str) ->
     else:
         assert plan.refused == ()
         assert expected in pairs(engine, serving={knob: KNOBS[knob]})
+
+
+def test_vllm_has_a_smaller_cache_or_that_of_the_models_own_type() -> None:
+    assert ("--kv-cache-dtype", "fp8") in pairs(EngineName.VLLM, serving={"kvCacheType": "fp8"})
 
 
 def pairs(engine: EngineName, **spec: Json) -> set[tuple[str, str]]:
@@ -124,6 +127,7 @@ REFUSED: list[tuple[EngineName, dict[str, Json], str]] = [
     (EngineName.OLLAMA, {"serving": {"kvCacheType": "fp8"}}, "spec.serving.kvCacheType"),
     (EngineName.LLAMA_CPP, {"serving": {"kvCacheType": "fp8"}}, "spec.serving.kvCacheType"),
     (EngineName.VLLM, {"serving": {"kvCacheType": "q8_0"}}, "spec.serving.kvCacheType"),
+    (EngineName.VLLM, {"serving": {"batchSize": 16, "parallel": 64}}, "spec.serving.batchSize"),
     (EngineName.LLAMA_CPP, {"serving": {"gpuLayers": 3}}, "spec.serving.gpuLayers"),
     (EngineName.VLLM, {"hardware": {"gpus": 0}}, "spec.hardware.gpus"),
     (EngineName.VLLM, {"hardware": {"gpus": 3}, "serving": {"tensorParallel": 2}},

@@ -1,10 +1,10 @@
 """vLLM: one model in one server, on GPUs.
 
-Facts from vLLM's documentation of `vllm serve` (0.11, Engine Arguments and GGUF); this profile was
-never run here, as no GPU was available. The image runs as a user it does not know when HOME is
-writable and USER is set: PyTorch asks for the user's name when it is imported (vllm issue 44548).
-A draft model ends it at its start (vllm issue 31883). The image of 0.11 lacks OpenTelemetry's
-packages, without which it does not start when asked for spans (vllm pull request 34466).
+Tried on vLLM 0.11.0 in its build for CPUs, as in a pod; on GPUs never, as none was available. It
+runs as a user it does not know when HOME is writable and USER is set: PyTorch asks for the user's
+name when it is imported (vllm issue 44548). A draft model ends it at its start (vllm issue 31883).
+The image of 0.11 lacks OpenTelemetry's packages, without which it does not start when asked for
+spans (vllm pull request 34466).
 """
 
 import json
@@ -50,16 +50,20 @@ _SAMPLING = {
 """What --override-generation-config takes."""
 _SPANS_GO_TO = f"http://{names.GATEWAY_COLLECTOR}:{names.OTLP_PORT}"
 """The Collector of the gateway beside it, by gRPC, which is vLLM's default."""
-_CACHE_TYPES = {"fp8": "fp8", "bf16": "bfloat16"}
+_CACHE_TYPE = "fp8"
+"""0.11 takes `bfloat16` as a flag, and ends at its first write (vllm pull request 38922)."""
 
 
 def refuse(pool: InferencePool, models: tuple[PooledModel, ...]) -> tuple[Refusal, ...]:
     """Refuse what vLLM cannot honour."""
     refused = list(refuse_knobs(pool, _REFUSED))
     serving, gpus = pool.spec.serving or Serving(), gpus_of(pool, PROFILE)
-    if serving.kv_cache_type is not None and serving.kv_cache_type not in _CACHE_TYPES:
-        sentence = "vLLM has the cache types bf16 and fp8."
+    if serving.kv_cache_type not in (None, _CACHE_TYPE):
+        sentence = "vLLM's cache is of the model's own type, or fp8; leave kvCacheType out, or fp8."
         refused.append(Refusal("spec.serving.kvCacheType", sentence))
+    if serving.batch_size is not None and serving.batch_size < (serving.parallel or 1):
+        sentence = "vLLM's batch holds a token of each request; raise it to parallel, or more."
+        refused.append(Refusal("spec.serving.batchSize", sentence))
     if not gpus:
         sentence = "vLLM needs a GPU; use LlamaCpp or Ollama on CPUs."
         refused.append(Refusal("spec.hardware.gpus", sentence))
@@ -101,7 +105,7 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         "max-model-len": declared_context(pool, model),
         "max-num-seqs": serving.parallel,
         "max-num-batched-tokens": serving.batch_size,
-        "kv-cache-dtype": _CACHE_TYPES.get(serving.kv_cache_type or ""),
+        "kv-cache-dtype": serving.kv_cache_type,
         "tensor-parallel-size": serving.tensor_parallel or gpus_of(pool, PROFILE),
         "gpu-memory-utilization": serving.gpu_memory_utilization,
         "override-generation-config": _generation(model),

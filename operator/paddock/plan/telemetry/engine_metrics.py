@@ -1,7 +1,7 @@
 """One set of metrics for all engines: our name and unit, and what each engine calls it. Pure.
 
 An engine that has no such number has no series: nothing is made up. Names are those of llama-server
-build 11669, tried, and of vLLM 0.11 as documented.
+build 11669 and vLLM 0.11.0, both tried.
 """
 
 from collections.abc import Mapping
