@@ -9,7 +9,7 @@ AUDIO_PREFIX = "/v1/audio/"
 MOST_PARTS = 64
 
 READ_FORM_SCRIPT = r"""
-local AUDIO, MOST_PARTS = "^AUDIO_PREFIX", NUMBER_OF_PARTS
+local AUDIO, MOST_PARTS = "AUDIO_PREFIX", NUMBER_OF_PARTS
 
 -- Has so many bytes from `at` in the text, if so many come; returns where `at` is then.
 local function have(at, count)

@@ -30,6 +30,7 @@ READ_MODEL_SCRIPT = f"""
 collectgarbage("setpause", {_PAUSE_PERCENT})
 local PIECE, WORD, DEEPEST, MOST = {PIECE_BYTES}, {_LONGEST_WORD}, {DEEPEST}, {MOST_STEPS}
 local QUOTE, COMMA, COLON, SLASH, OPEN, CLOSE, LIST, TRUE = 34, 44, 58, 92, 123, 125, 91, 116
+local SPACE = 32
 local NESTS, NEVER = {{'"', "{{", "[", "}}", "]"}}, math.huge
 local LITERALS = {{"true", "false", "null"}}
 local SIGNS = {{b = "\\b", f = "\\f", n = "\\n", r = "\\r", t = "\\t"}}
@@ -80,6 +81,7 @@ local function look(from)
   local length = math.min(PIECE, size - taken)
   local piece = length > 0 and chunk:getBytes(taken, length) or ""
   taken, looks = taken + length, looks + 1
+  ended = ended or taken == size and own.bytes == own.length
   text = kept == "" and piece or kept .. piece
   return 1
 end
@@ -145,7 +147,8 @@ end
 
 local function after_space(at)
   while true do
-    local place = text:find("[^ \\t\\r\\n]", at)
+    local sign = text:byte(at)
+    local place = sign and sign > SPACE and at or text:find("[^ \\t\\r\\n]", at)
     if place and (ended or #text - place >= WORD) then return place, text:byte(place) end
     if ended then return nil end
     at = look(place or #text + 1)
@@ -239,12 +242,12 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local path, kind = headers:get(":path") or "", headers:get("content-type") or ""
-  own = {{more = handle:bodyChunks(), steps = 0, bytes = 0}}
+  local path, length = headers:get(":path") or "", tonumber(headers:get("content-length") or "")
+  own = {{more = handle:bodyChunks(), steps = 0, bytes = 0, length = length}}
   text, ended, chunk, taken, size = "", false, nil, 0, 0
   local model
-  if path:find(AUDIO) then
-    model = model_of_form(mark_of(kind))
+  if path:sub(1, #AUDIO) == AUDIO then
+    model = model_of_form(mark_of(headers:get("content-type") or ""))
   else
     local at, sign = after_space(1)
     if at then model = model_of_object(at, sign) end
