@@ -11,7 +11,7 @@ from lupa import luajit21
 
 from paddock.plan.gateway.buckets import LEFT_HEADER, MOST_CALLERS
 from paddock.plan.gateway.guards import JWT_FILTER
-from paddock.plan.gateway.spending import PAYER, PRICE
+from paddock.plan.gateway.spending import BILL, PAYER, PRICE
 from paddock.plan.gateway.usage import script
 from paddock.plan.gateway.xds import METADATA
 
@@ -26,9 +26,11 @@ function(context, address, token, length, headers, chunks)
   local function handle(headers)
     return {
       streamInfo = function() return stream end,
-      filterContext = function() return {get = function(_, key) return context[key] end} end,
+      filterContext = function()
+        return {get = function(_, key) return key == "BILL" and context end}
+      end,
       headers = function()
-        return {get = function(_, name) return headers[name] end,
+        return {get = function(_, name) if headers[name] then return headers[name] end end,
                 remove = function(_, name) headers[name] = nil end,
                 replace = function(_, name, value) headers[name] = value end}
       end,
@@ -73,7 +75,8 @@ class Thread:
             str(length), headers, self.runtime_table(dict(enumerate(answer, 1))),
         )  # fmt: skip
         assert "x-paddock-refused" not in dict(headers)
-        return {str(key): str(value) for key, value in (*told.items(), *headers.items())}
+        bill = told[BILL]
+        return {str(key): str(value) for key, value in (*bill.items(), *headers.items())}
 
     def price(self, **more: Any) -> int:
         """Return what the next request would cost; it is refused, so that it leaves no trace."""
@@ -91,7 +94,9 @@ def new_thread() -> Thread:
     runtime = luajit21.LuaRuntime()
     runtime.execute(script())
     ask = runtime.eval(
-        _HANDLES.replace("JWT", f'["{JWT_FILTER}"]', 1).replace("NAMESPACE", METADATA)
+        _HANDLES.replace("JWT", f'["{JWT_FILTER}"]', 1)
+        .replace("NAMESPACE", METADATA)
+        .replace("BILL", BILL)
     )
     return Thread(ask, runtime_table=lambda table: runtime.table_from(table, recursive=True))
 

@@ -6,7 +6,7 @@ A route gives a plain sentence; the listener wraps it, and words Envoy's own ref
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paddock.plan.gateway.spending import PRICE
+from paddock.plan.gateway.spending import BILL
 from paddock.plan.gateway.xds import METADATA, from_metadata, typed
 from paddock.wire import Json
 
@@ -73,7 +73,7 @@ REPLIES = (
 def local_replies() -> Json:
     """Return how the listener words every answer of its own that is an error."""
     overflow: Json = {"response_flag_filter": {"flags": ["UO"]}}
-    matcher = {**from_metadata(METADATA, PRICE), "value": {"present_match": True}}
+    matcher = {**from_metadata(METADATA, BILL), "value": {"present_match": True}}
     priced: Json = {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
     spent: Json = {"and_filter": {"filters": [_has_status(_SPENT.status), priced]}}
     special = [

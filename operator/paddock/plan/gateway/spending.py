@@ -25,7 +25,7 @@ from paddock.plan.gateway.xds import METADATA
 from paddock.wire import Json
 
 SPENDING_FILTER = "tokens-per-minute"
-PAYER, PRICE = "payer", "price"
+BILL, PAYER, PRICE = "bill", "payer", "price"
 _MODEL = "model-by-payer"
 _REFUSED = "x-paddock-refused"
 """By this header the script knows that the bucket held too little; it takes it away again."""
@@ -44,46 +44,39 @@ local function owe(payer, tokens)
   return owed[payer]
 end
 
+local function metadata_of(handle)
+  return handle:streamInfo():dynamicMetadata()
+end
+
 local function caller_of(handle, by_token)
   if not by_token then
     return (handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", ""))
   end
-  local token = handle:streamInfo():dynamicMetadata():get("{JWT_FILTER}") or {{}}
+  local token = metadata_of(handle):get("{JWT_FILTER}") or {{}}
   if token.{KEY} then return "{KEY} " .. tostring(token.{KEY}.{ID}) end
-  local known = handle:streamInfo():dynamicMetadata():get("{METADATA}") or {{}}
+  local known = metadata_of(handle):get("{METADATA}") or {{}}
   return "{CALLER} " .. tostring(known.{CALLER})
 end
 
-local function bill_of(handle)
-  local known = handle:streamInfo():dynamicMetadata():get("{METADATA}")
-  if not (known and known.{PAYER}) then return nil end
-  return {{payer = known.{PAYER}, price = tonumber(known.{PRICE}), told = known.expected,
-          most = known.most}}
-end
-
 function envoy_on_request(handle)
-  local context = handle:filterContext()
-  local most = context:get("tokens")
-  if not most then return end
-  local payer = context:get("model") .. " " .. caller_of(handle, context:get("by_token"))
-  local price = math.max(1, math.min(owe(payer, 0), most))
-  local expected = math.ceil((tonumber(handle:headers():get("content-length")) or 0) / 4)
-  expected = math.min(expected, context:get("longest") or expected)
-  owe(payer, expected - price)
-  local metadata = handle:streamInfo():dynamicMetadata()
-  metadata:set("{METADATA}", "{PAYER}", payer)
-  metadata:set("{METADATA}", "{PRICE}", string.format("%d", price))
-  metadata:set("{METADATA}", "expected", expected)
-  metadata:set("{METADATA}", "most", most)
+  local asked = handle:filterContext():get("{BILL}")
+  local payer = asked.model .. " " .. caller_of(handle, asked.by_token)
+  local price = math.max(1, math.min(owe(payer, 0), asked.tokens))
+  local told = math.ceil((tonumber(handle:headers():get("content-length") or "") or 0) / 4)
+  told = math.min(told, asked.longest or told)
+  owe(payer, told - price)
+  local bill = {{{PAYER} = payer, {PRICE} = string.format("%d", price), told = told,
+                most = asked.tokens}}
+  metadata_of(handle):set("{METADATA}", "{BILL}", bill)
 end
 
-local function give_back(handle, bill)
-  local headers = handle:headers()
-  owe(bill.payer, -bill.told)
+local function give_back(headers, bill)
+  owe(bill.{PAYER}, -bill.told)
   if not headers:get("{_REFUSED}") then return end
   headers:remove("{_REFUSED}")
-  owe(bill.payer, bill.price)
-  local lacking = bill.price - (tonumber(headers:get("{LEFT_HEADER}")) or 0)
+  local price = tonumber(bill.{PRICE})
+  owe(bill.{PAYER}, price)
+  local lacking = price - (tonumber(headers:get("{LEFT_HEADER}")) or 0)
   local seconds = math.max(1, math.ceil({MINUTE} * lacking / bill.most))
   headers:replace("retry-after", string.format("%d", seconds))
 end
@@ -93,11 +86,11 @@ local function charge_as_told(bill, text, lines)
   local at = text:find(word, 1, true)
   while at do events, at = events + 1, text:find(word, at + 1, true) end
   bill.told = bill.told + events
-  owe(bill.payer, events)
+  owe(bill.{PAYER}, events)
 end
 
 local function settle(bill, used)
-  owe(bill.payer, used - bill.told)
+  owe(bill.{PAYER}, used - bill.told)
 end
 """
 """A prompt counts as a quarter of its bytes, and each event of a stream as one token, until the
@@ -142,7 +135,7 @@ def purses(served: Sequence[Served], replicas: int) -> dict[str, Json]:
         if (most := tokens_per_minute(each)) is not None
     ]
     taken: Json = {
-        "actions": [of_route(_MODEL), of_request(PAYER, METADATA, [{"key": PAYER}])],
-        "hits_addend": {"format": f"%DYNAMIC_METADATA({METADATA}:{PRICE})%"},
+        "actions": [of_route(_MODEL), of_request(PAYER, METADATA, [{"key": BILL}, {"key": PAYER}])],
+        "hits_addend": {"format": f"%DYNAMIC_METADATA({METADATA}:{BILL}:{PRICE})%"},
     }
     return filled(SPENDING_FILTER, descriptors, [taken], {_REFUSED: PRICE}, tells_rest=True)

@@ -6,14 +6,16 @@ string of an answer cannot pass for these numbers: its quotes are escaped.
 
 from collections.abc import Mapping
 
-from paddock.plan.gateway.spending import SPENDING_SCRIPT
+from paddock.plan.gateway.spending import BILL, SPENDING_SCRIPT
 from paddock.plan.gateway.xds import METADATA, http_filter, lua_of_route
 from paddock.wire import Json
 
 INPUT, OUTPUT, PER_TOKEN = "input_tokens", "output_tokens", "microseconds_per_token"
 STREAMED = "streamed"
 USAGE_FILTER = "read-usage"
-_NAME = "usage"
+_PAID, _MEASURED = "paid", "measured"
+_WITHOUT_PRICE = "envoy_on_request = nil\n"
+"""Where tokens are free, nothing has to be done of a request but of its answer."""
 HEAD_BYTES, TAIL_BYTES = 1024, 8192
 """The first bytes that are kept, and the fewest of the last; of these up to three times as many."""
 
@@ -56,29 +58,30 @@ local function used(text)
   return input, output
 end
 
-local function note(handle, key, value)
-  handle:streamInfo():dynamicMetadata():set("NAMESPACE", key, value)
-end
-
 function envoy_on_response(handle)
-  local asked = handle:streamInfo():dynamicMetadata():get("NAMESPACE")
-  if not (asked and asked["model"]) then return end
-  local bill = bill_of(handle)
-  if handle:headers():get(":status") ~= "200" then
-    if bill then give_back(handle, bill) end
+  local known, headers = metadata_of(handle):get("NAMESPACE"), handle:headers()
+  if not (known and known["model"]) then return end
+  local bill = known["BILL"]
+  if headers:get(":status") ~= "200" then
+    if bill then give_back(headers, bill) end
     return
   end
-  local kind = handle:headers():get("content-type") or ""
+  local kind = headers:get("content-type") or ""
+  local length = tonumber(headers:get("content-length") or "")
   local lines = kind:find("ndjson", 1, true)
   local streams = lines or kind:find("event-stream", 1, true)
-  local head, before, tail, first, final = "", "", "", nil, nil
-  for chunk in handle:bodyChunks() do
+  local head, before, tail, first, final, heard = "", "", "", nil, nil, 0
+  local more = handle:bodyChunks()
+  while heard ~= length do
+    local chunk = more()
+    if not chunk then break end
     local size = chunk:length()
     if size > 0 then
-      final = handle:timestamp()
-      if not first then
+      heard = heard + size
+      if streams then final = handle:timestamp() end
+      if heard == size then
         first, head = final, chunk:getBytes(0, math.min(size, HEAD))
-        if streams then note(handle, "STREAMED", true) end
+        if streams then metadata_of(handle):set("NAMESPACE", "STREAMED", true) end
       end
       if bill and streams then charge_as_told(bill, chunk:getBytes(0, size), lines) end
       local kept = math.min(size, TAIL)
@@ -90,10 +93,12 @@ function envoy_on_response(handle)
   if not (input or output) then input, output = used(head) end
   if not (input or output) then return end
   if bill then settle(bill, (input or 0) + (output or 0)) end
-  note(handle, "INPUT", input or 0)
-  note(handle, "OUTPUT", output or 0)
+  local metadata = metadata_of(handle)
+  metadata:set("NAMESPACE", "INPUT", input or 0)
+  metadata:set("NAMESPACE", "OUTPUT", output or 0)
   if streams and output and output > 1 then
-    note(handle, "PER_TOKEN", math.floor((final - first) * 1000 / (output - 1)))
+    local each = math.floor((final - first) * 1000 / (output - 1))
+    metadata:set("NAMESPACE", "PER_TOKEN", each)
   end
 end
 """
@@ -103,7 +108,7 @@ def script() -> str:
     """Return the script with its names and bounds."""
     words = {
         "NAMESPACE": METADATA, "INPUT": INPUT, "OUTPUT": OUTPUT, "PER_TOKEN": PER_TOKEN,
-        "STREAMED": STREAMED,
+        "STREAMED": STREAMED, "BILL": BILL,
     }  # fmt: skip
     text = SPENDING_SCRIPT + _SCRIPT
     for word, value in words.items():
@@ -113,10 +118,15 @@ def script() -> str:
 
 def read_usage() -> Json:
     """Return the filter; it reads the answers of routes that ask for it, and no others."""
-    source: Json = {"inline_string": script()}
-    return http_filter(USAGE_FILTER, "lua.v3.Lua", source_codes={_NAME: source})
+    scripts: Json = {
+        _PAID: {"inline_string": script()},
+        _MEASURED: {"inline_string": script() + _WITHOUT_PRICE},
+    }
+    return http_filter(USAGE_FILTER, "lua.v3.Lua", source_codes=scripts)
 
 
 def usage_of_route(spending: Mapping[str, Json]) -> dict[str, Json]:
     """Return what makes a route have its answers read, and what its tokens cost the caller."""
-    return {USAGE_FILTER: lua_of_route(_NAME, filter_context=dict(spending))}
+    if not spending:
+        return {USAGE_FILTER: lua_of_route(_MEASURED)}
+    return {USAGE_FILTER: lua_of_route(_PAID, filter_context={BILL: dict(spending)})}
