@@ -12,8 +12,9 @@ from paddock.local.problems import LocalError
 from paddock.plan.gateway.objects import gateway_selector
 from paddock.plan.gateway.plan import render_gateway
 from paddock.settings import Settings
+from support.catalogue_effects import BASE, EFFECTS, MODELS, POOLS
 from support.chart_site import Site
-from support.charts import CHARTS, ROOT, Manifest, helm, rendered
+from support.charts import CHARTS, ROOT, Manifest, at_place, helm, rendered, rendered_each
 from support.gateways import CPP, gateway_facts
 
 pytestmark = pytest.mark.contract
@@ -61,6 +62,36 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
         },
     ),
 ]
+
+
+@pytest.fixture(scope="module")
+def effects(tmp_path_factory: pytest.TempPathFactory) -> list[list[Manifest]]:
+    """Render the chart once for each line of the table."""
+    rows = [
+        {**BASE, "ingress": {**BASE["ingress"]}, value: setting} for value, setting, *_ in EFFECTS
+    ]
+    return rendered_each("paddock-models", rows, tmp_path_factory.mktemp("rows"))
+
+
+@pytest.mark.parametrize("line", range(len(EFFECTS)), ids=[value for value, *_ in EFFECTS])
+def test_value_shows_where_it_should(effects: list[list[Manifest]], line: int) -> None:
+    _, _, place, expected = EFFECTS[line]
+    assert at_place(effects[line], place) == expected
+
+
+def test_every_field_of_an_entry_reaches_the_apiserver(site: Site) -> None:
+    site.install("kinds", "paddock-crds")
+    site.wait_for_kinds()
+    values = {"models": MODELS, "pools": POOLS}
+    manifests = rendered("paddock-models", values, namespace=site.namespace)
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    dry = ("--server-side", "--dry-run=server", "--output=json")
+    taken = json.loads(site.kubectl("apply", *dry, "-f", "-", stdin=body))["items"]
+    entries = {each["name"]: each for each in (*MODELS, *POOLS)}
+    assert {
+        each["metadata"]["name"]: {"name": each["metadata"]["name"], **each["spec"]}
+        for each in taken
+    } == entries
 
 
 def specs(manifests: list[Manifest]) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from support.chart_effects import EFFECTS
 from support.charts import (
     ROOT,
     Manifest,
-    belongs_to,
+    at_place,
     container_of,
     helm_program,
     of_kind,
     rendered,
+    rendered_each,
 )
 
 pytestmark = pytest.mark.contract
@@ -28,18 +29,9 @@ EVIL = 'x\nevil: "1"\n#'
 
 def found(manifests: list[Manifest], place: str) -> Any:
     """Return what an object's path holds, or an option of the operator; None where nothing is."""
-    part, _, path = place.rpartition("/")
-    kind, *keys = path.split(".")
-    if kind[0].islower():
-        return options_of(container_of(manifests)["args"])[kind]
-    alike = [each for each in manifests if each["kind"] == kind]
-    named = [each for each in alike if belongs_to(each, part or "operator")]
-    here: Any = next(iter(named if part else named + alike), None)
-    for key in keys:
-        if here is None:
-            return None
-        here = here[int(key)] if isinstance(here, list) else here.get(key)
-    return here
+    if place[0].islower() and "/" not in place:
+        return options_of(container_of(manifests)["args"])[place]
+    return at_place(manifests, place)
 
 
 def options_of(arguments: list[str]) -> Mapping[str, Any]:
@@ -49,12 +41,29 @@ def options_of(arguments: list[str]) -> Mapping[str, Any]:
     return context.params
 
 
-@pytest.mark.parametrize(("value", "setting", "place", "expected"), EFFECTS)
-def test_value_shows_where_it_should(value: str, setting: Any, place: str, expected: Any) -> None:
-    alone = {} if value.startswith("crds.") else {"crds.enabled": False}
+@pytest.fixture(scope="module")
+def effects(tmp_path_factory: pytest.TempPathFactory) -> list[list[Manifest]]:
+    """Render the chart once for each line of the table."""
+    rows = [{**beside(value), value: setting} for value, setting, *_ in EFFECTS]
+    return rendered_each("paddock", rows, tmp_path_factory.mktemp("rows"))
+
+
+def beside(value: str) -> dict[str, Any]:
+    """Return what is set so that the value's objects are alone of their kind."""
     if value == "crds.aggregateRoles":
-        alone = {"clusterWide": False}
-    assert found(rendered("paddock", {**alone, value: setting}), place) == expected
+        return {"clusterWide": False}
+    return {} if value.startswith("crds.") else {"crds.enabled": False}
+
+
+@pytest.mark.parametrize("line", range(len(EFFECTS)), ids=[value for value, *_ in EFFECTS])
+def test_value_shows_where_it_should(effects: list[list[Manifest]], line: int) -> None:
+    _, _, place, expected = EFFECTS[line]
+    assert found(effects[line], place) == expected
+
+
+def test_many_rendered_at_once_are_as_each_alone(effects: list[list[Manifest]]) -> None:
+    value, setting, *_ = EFFECTS[0]
+    assert effects[0] == rendered("paddock", {**beside(value), value: setting})
 
 
 def test_no_value_can_inject_yaml() -> None:

@@ -1,6 +1,7 @@
 """The charts' files without Helm: nothing stale or undocumented, no right without a reason."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from paddock.plan.gateway.plan import PRUNED as PRUNED_OF_GATEWAY
 from paddock.plan.pod import container_security_context, pod_security_context
 from paddock.plan.pool import PRUNED
 from paddock.raw import items
+from support import catalogue_effects
+from support.catalogue_effects import MODELS, POOLS
 from support.chart_effects import EFFECTS
 from support.charts import CHARTS, ROOT, container_of, documents, of_kind, rules_of
 
@@ -97,6 +100,38 @@ def test_every_value_has_an_effect_in_the_table() -> None:
     """A new value needs a line in tests/support/chart_effects.py, and contract tests render it."""
     paths = {path for path, _ in described(schema_of("paddock")) if not path.endswith("global")}
     assert paths == {value for value, *_ in EFFECTS}
+
+
+def test_every_value_of_the_catalogue_has_an_effect_in_the_tables() -> None:
+    """A new value, or field of a kind, needs a line in tests/support/catalogue_effects.py."""
+    schema = schema_of("paddock-models")
+    paths = {path for path, _ in described(schema)} - {"global", "models", "pools"}
+    assert paths == {value for value, *_ in catalogue_effects.EFFECTS}
+    for name, entries in (("models", MODELS), ("pools", POOLS)):
+        item = schema["properties"][name]["items"]
+        fields = set().union(*(filled(entry, item) for entry in entries))
+        assert fields == set(fields_of(item))
+
+
+def fields_of(schema: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the paths of an entry's fields, those of what it lists too."""
+    if "properties" in schema:
+        for name, child in schema["properties"].items():
+            yield from fields_of(child, f"{prefix}.{name}")
+    elif "properties" in schema.get("items", {}):
+        yield from fields_of(schema["items"], f"{prefix}[]")
+    else:
+        yield prefix
+
+
+def filled(value: Any, schema: dict[str, Any], prefix: str = "") -> set[str]:
+    """Return the paths of the fields that a value has."""
+    if "properties" in schema:
+        found = (filled(value[key], schema["properties"][key], f"{prefix}.{key}") for key in value)
+        return set().union(*found)
+    if "properties" in schema.get("items", {}):
+        return set().union(*(filled(each, schema["items"], f"{prefix}[]") for each in value))
+    return {prefix}
 
 
 def test_every_option_of_the_operator_is_a_value() -> None:
