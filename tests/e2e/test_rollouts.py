@@ -21,7 +21,7 @@ from support.announce import Announce
 from support.tiny_model import write_tiny_model
 from support.traffic import Seen, watched
 from support.web_server import Site, serving
-from support.world import World, inference_pool, local_model
+from support.world import World, inference_pool, leading_pod, local_model
 
 pytestmark = pytest.mark.e2e
 
@@ -156,10 +156,7 @@ def test_leader_killed_amid_a_pull_and_a_rollout_is_followed_by_the_other(
 
 def kill_leader(cluster: EmbeddedCluster) -> None:
     """Kill the operator whose pod holds the Lease."""
-    holder = cluster.kubectl(
-        "-n", NAMESPACE, "get", "lease", "paddock-operator", "-o", "jsonpath={.spec.holderIdentity}"
-    )
-    pod = holder.partition("_")[0]
+    pod = leading_pod(cluster)
     uid = cluster.kubectl("-n", NAMESPACE, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
     groups = {pid: Path(f"/proc/{pid}/cgroup").read_text() for pid in operator_processes(cluster)}
     (leader,) = [pid for pid, group in groups.items() if uid in group]

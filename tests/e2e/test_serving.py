@@ -23,6 +23,10 @@ def test_one_model_is_served_by_both_engines_from_the_same_bytes(world: World, s
         assert [each["digest"] for each in served] == [digest]
         assert world.chat(pool, "tiny")["choices"][0]["message"]["role"] == "assistant"
     assert world.get("localmodel", "tiny")["status"]["usedBy"] == ["cpp", "oll"]  # type: ignore[index]  # it exists
+    told = world.operator_metrics()
+    for pool, engine in (("cpp", "LlamaCpp"), ("oll", "Ollama")):
+        labels = f'namespace="{world.namespace}",pool="{pool}",model="tiny",engine="{engine}"'
+        assert f"paddock_engine_load_duration_seconds_count{{{labels}}} 1\n" in told
 
 
 def test_settled_objects_cost_no_write_also_across_a_restart(

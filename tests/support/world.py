@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 from paddock.local.cluster import EmbeddedCluster
 from paddock.local.control_plane import AuditRecord
 from support.live import Live
@@ -105,6 +107,12 @@ class World:
         """Ask the gateway for a short answer."""
         return _asked(self.gateway, model)
 
+    def operator_metrics(self) -> str:
+        """Return what the leading operator tells Prometheus."""
+        pod = ("pod", leading_pod(self.cluster), "-o", "jsonpath={.status.podIP}")
+        address = self.cluster.kubectl("-n", "paddock-system", "get", *pod)
+        return httpx.get(f"http://{address}:8081/metrics", timeout=30).raise_for_status().text
+
     def operator_writes(self) -> list[AuditRecord]:
         """Return the operator's mutating requests in this namespace, oldest first."""
         return [
@@ -114,6 +122,12 @@ class World:
             and record.namespace == self.namespace
             and record.verb in ("create", "update", "patch", "delete", "deletecollection")
         ]
+
+
+def leading_pod(cluster: EmbeddedCluster) -> str:
+    """Return the name of the operator's pod that holds the Lease."""
+    lease = ("lease", "paddock-operator", "-o", "jsonpath={.spec.holderIdentity}")
+    return cluster.kubectl("-n", "paddock-system", "get", *lease).partition("_")[0]
 
 
 def _asked(url: str, model: str) -> Manifest:
