@@ -92,6 +92,8 @@ COLLECTOR_PORT = 8888
 STORE_PATH = "/store"
 CLAIMS_PATH = "/claims"
 CREDENTIALS_PATH = "/credentials"
+LAST_WORDS_PATH = "/dev/termination-log"
+"""What a container writes here is why it ended; the kubelet makes it writable for everybody."""
 SCRATCH_PATH = "/tmp"  # noqa: S108 - the pod's own emptyDir, the only writable folder
 
 NON_ROOT_ID = 65532

@@ -22,5 +22,5 @@ def answer(name: str) -> tuple[int, Any]:
 
 
 def last_words(name: str) -> str:
-    """Return the last 2048 bytes of the log of a vLLM that did not start."""
+    """Return what a kubelet keeps of a vLLM that did not start."""
     return (FOLDER / f"ended-by-{name}.txt").read_text()

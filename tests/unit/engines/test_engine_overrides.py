@@ -60,6 +60,7 @@ ARGUMENTS: list[tuple[EngineName, list[str], list[int]]] = [
     (EngineName.OLLAMA, ["pull", "evil"], [0, 1]),
     (EngineName.VLLM, ["--dtype=float16"], []),
     (EngineName.VLLM, ["--dtype", "float16"], []),
+    (EngineName.VLLM, ["--runner", "pooling", "--convert=embed"], []),
     (EngineName.VLLM, ["--trust-remote-code"], [0]),
     (EngineName.VLLM, ["--config=/store/x.yaml"], [0]),
     (EngineName.VLLM, ["--dtype=half", "stray"], [1]),

@@ -95,18 +95,26 @@ def test_refused_start_is_said_in_its_own_words() -> None:
     )
 
 
+def test_weights_that_another_process_could_not_load_are_said_in_its_own_words() -> None:
+    assert start_error(last_words("weights")) == (
+        "SafetensorError: Error while deserializing header: incomplete metadata, file not fully "
+        "covered"
+    )
+
+
 SERVED = '(APIServer pid=1) INFO:     10.0.0.1:1 - "GET /health HTTP/1.1" 200 OK\n'
+ELSEWHERE = "Engine core initialization failed. See root cause above."
 RAISED = "(APIServer pid=1)   File 'a.py', line 1, in run_server\n(APIServer pid=1) ValueError: "
 
 
 @pytest.mark.parametrize(
     ("log", "told"),
     [
-        (last_words("weights"), None),
+        (RAISED.replace("ValueError", "RuntimeError") + ELSEWHERE, None),
         (SERVED + RAISED + "canary", None),
         ("(APIServer pid=1) ValueError: canary", None),
         ("", None),
-        (RAISED + "No such thing.\n", "No such thing"),
+        (RAISED + "No such thing.\n", "ValueError: No such thing"),
     ],
 )
 def test_nothing_is_said_of_another_process_or_of_one_that_served(

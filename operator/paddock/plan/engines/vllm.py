@@ -12,6 +12,7 @@ import json
 from paddock import names
 from paddock.api.inferencepool import EngineName, InferencePool, Serving, tells_spans
 from paddock.plan.engines.profile import (
+    CONFIG_PATH,
     DEVICE_VARIABLES,
     OPENAI_PATHS,
     EngineRun,
@@ -50,6 +51,9 @@ _SAMPLING = {
 """What --override-generation-config takes."""
 _SPANS_GO_TO = f"http://{names.GATEWAY_COLLECTOR}:{names.OTLP_PORT}"
 """The Collector of the gateway beside it, by gRPC, which is vLLM's default."""
+_LOGGING = "logging.json"
+_ENGINES_OWN = ("vllm.v1.engine.core", "vllm.v1.executor.multiproc_executor")
+"""Loggers of the processes that hold the model; none of them is told a caller's words."""
 _CACHE_TYPE = "fp8"
 """0.11 takes `bfloat16` as a flag, and ends at its first write (vllm pull request 38922)."""
 
@@ -121,7 +125,9 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
     return EngineRun(
         command=("vllm", "serve", path),
         args=tuple(flags),
+        files={_LOGGING: _logging()},
         env={
+            "VLLM_LOGGING_CONFIG_PATH": f"{CONFIG_PATH}/{_LOGGING}",
             "HOME": names.SCRATCH_PATH,
             "USER": names.MANAGED_BY,
             "VLLM_NO_USAGE_STATS": "1",
@@ -132,6 +138,40 @@ def run(pool: InferencePool, models: tuple[PooledModel, ...]) -> EngineRun:
         },
         volumes=(("shm", "/dev/shm", memory),),  # noqa: S108 - the pod's own shared memory
     )
+
+
+def _logging() -> str:
+    """Return how vLLM logs: as it does by itself, and errors of a start as the container's last.
+
+    Why a model does not load is said in a process of its own, and 2048 bytes of another's follow.
+    """
+    own: Json = {"handlers": ["last"], "level": "ERROR"}
+    config: Json = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {"format": "%(levelname)s %(asctime)s [%(filename)s:%(lineno)d] %(message)s"}
+        },
+        "handlers": {
+            "out": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "line",
+            },
+            "last": {
+                "class": "logging.FileHandler",
+                "filename": names.LAST_WORDS_PATH,
+                "level": "ERROR",
+                "delay": True,
+                "formatter": "line",
+            },
+        },
+        "loggers": {
+            "vllm": {"handlers": ["out"], "level": "INFO", "propagate": False},
+            **dict.fromkeys(_ENGINES_OWN, own),
+        },
+    }
+    return json.dumps(config, indent=1)
 
 
 def _resource(pool: InferencePool) -> dict[str, str]:
@@ -168,7 +208,8 @@ PROFILE = Profile(
     flags=frozenset(
         {"--enable-prefix-caching", "--enable-chunked-prefill", "--dtype", "--quantization",
          "--enable-auto-tool-choice", "--tool-call-parser", "--reasoning-parser",
-         "--pipeline-parallel-size", "--swap-space", "--cpu-offload-gb", "--enforce-eager"}
+         "--pipeline-parallel-size", "--swap-space", "--cpu-offload-gb", "--enforce-eager",
+         "--runner", "--convert"}
     ),
     refuse=refuse,
     run=run,
