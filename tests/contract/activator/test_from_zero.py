@@ -12,9 +12,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from paddock.kinds import DEPLOYMENTS
 from paddock.kube.real import RealCluster
 from paddock.local.control_plane import ControlPlane
 from paddock.plan.engines.ollama import PROFILE as OLLAMA
+from paddock.raw import number
 from support.plane import kubectl
 from support.zero import (
     CHAT,
@@ -259,16 +261,15 @@ async def test_pool_that_its_owner_scaled_to_zero_is_left_there(
 
 
 async def test_pool_that_gave_zero_up_gets_the_replicas_its_owner_asks_for(
-    control_plane: ControlPlane, client: httpx.AsyncClient, namespace: str
+    control_plane: ControlPlane, cluster: RealCluster, client: httpx.AsyncClient, namespace: str
 ) -> None:
     make_pool(control_plane, namespace, 9, replicas=2)
     caller = asyncio.create_task(chat(client, namespace))
     async with asyncio.timeout(_SECONDS):
-        while not await asyncio.to_thread(scale_ups, control_plane, namespace):
+        while number(await cluster.get(DEPLOYMENTS, namespace, "chat"), "spec", "replicas") != 2:
             assert not caller.done(), caller.result().text
     caller.cancel()
-    asked = ("get", "deployment", "chat", "-o", "jsonpath={.spec.replicas}")
-    assert kubectl(control_plane, "-n", namespace, *asked) == "2"
+    await asyncio.wait({caller})
 
 
 async def test_body_larger_than_allowed_is_refused_before_anything_wakes(
