@@ -188,6 +188,15 @@ def test_our_own_pods_are_confined_like_every_pod_we_make(part: str) -> None:
     assert container_of(manifests, part)["securityContext"] == container_security_context()
 
 
+@pytest.mark.parametrize("part", ["operator", "activator"])
+def test_our_own_pods_may_start_slowly_and_are_ended_only_when_they_hang(part: str) -> None:
+    """A busy machine once took 23 s to load the operator, which was ended before it began."""
+    own = container_of(installed(), part)
+    start = own["startupProbe"]
+    assert start["httpGet"] == own["livenessProbe"]["httpGet"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= 120
+
+
 def test_install_has_the_image_and_the_arguments_it_was_given() -> None:
     manifests = installed()
     container = container_of(manifests)
