@@ -35,6 +35,7 @@ from paddock.plan.gateway.plan import (
 from paddock.plan.gateway.rendering import Rendering
 from paddock.settings import Settings
 from paddock.status.gateway import state_of_gateway
+from paddock.status.wording import shortened
 from paddock.telemetry.spans import span
 
 
@@ -67,8 +68,9 @@ class Gateways:
         """Keep that a pass could not be finished, for the pools to tell."""
         before = self._states.get(namespace)
         routes = before.routes if before else frozenset()
+        words = f"{shortened(str(error))}."
         self._states[namespace] = GatewayState(
-            ready=False, reason=Reason(error.reason), message=str(error), routes=routes
+            ready=False, reason=Reason(error.reason), message=words, routes=routes
         )
 
     async def reconcile(self, namespace: str) -> Outcome:

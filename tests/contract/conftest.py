@@ -15,6 +15,7 @@ from paddock.local.progress import Lines
 from support.gate import Gate
 from support.loop_world import LoopWorld
 from support.plane import administrator, kubectl
+from support.status_watch import broken_since, followed
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -22,6 +23,14 @@ def what_is_left_is_found() -> Iterator[None]:
     """Collect at a module's end: a connection left open fails its own tests, not later ones."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_status_keeps_the_rules() -> Iterator[None]:
+    """Judge whatever the module made any operator say, at its end."""
+    yield
+    if broken := broken_since():
+        pytest.fail("\n".join(broken))
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +41,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         plane.start()
         kubectl(plane, "apply", "-f", "-", stdin="---\n".join(render_crds().values()))
         administrator(plane).await_crds()
-        yield plane
+        with followed(plane):
+            yield plane
     finally:
         plane.stop()
 

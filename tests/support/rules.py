@@ -5,7 +5,9 @@ A broken rule is a sentence; `check_status` fails with all of them at once.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from paddock import names
 from paddock.api.base import Condition, Diagnosis
 from paddock.api.inferencepool import InferencePoolStatus
 from paddock.api.localmodel import LocalModelStatus
@@ -15,6 +17,7 @@ from support.gitops import AGREEING, argo_health, kstatus
 
 ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
 """Present only while true."""
+SUMMARY = ABNORMAL | {ConditionType.READY}
 INFORMATIVE = frozenset(
     {ConditionType.UP_TO_DATE, ConditionType.FITS, ConditionType.TELEMETRY_READY}
 )
@@ -31,6 +34,11 @@ _VOLATILE = re.compile(
 )
 
 Status = LocalModelStatus | InferencePoolStatus
+Whole = dict[str, Any]
+_STATUSES: dict[str, type[LocalModelStatus | InferencePoolStatus]] = {
+    names.LOCAL_MODEL: LocalModelStatus,
+    names.INFERENCE_POOL: InferencePoolStatus,
+}
 
 
 def check_status(status: Status, *, generation: int) -> None:
@@ -40,6 +48,37 @@ def check_status(status: Status, *, generation: int) -> None:
         *_broken_for_gitops(status, generation=generation),
     ]
     assert not broken, "\n".join(broken)
+
+
+def broken_object(whole: Whole) -> Iterator[str]:
+    """Yield what is wrong with an object as an apiserver shows it, whoever looks and when."""
+    told, metadata = whole.get("status", {}), whole["metadata"]
+    observed, generation = told.get("observedGeneration"), metadata["generation"]
+    if told.get("conditions"):
+        status = _STATUSES[whole["kind"]].model_validate(told)
+        yield from broken_rules(status, generation=observed)
+        if observed == generation and "deletionTimestamp" not in metadata:
+            yield from _broken_for_gitops(status, generation=generation)
+            return
+    if observed is not None and observed > generation:
+        yield f"observedGeneration is {observed}, and the object's {generation}"
+    believed = kstatus(whole), argo_health(whole["kind"], whole)[0]
+    if believed not in (("InProgress", "Progressing"), ("Terminating", "Progressing")):
+        yield f"a status that is not of this generation is believed: {believed}"
+
+
+def broken_between(before: Whole, after: Whole) -> Iterator[str]:
+    """Yield what may not follow one another: a generation that goes back, a time that moves."""
+    first, then = (each.get("status", {}) for each in (before, after))
+    if then.get("observedGeneration", -1) < first.get("observedGeneration", -1):
+        yield f"observedGeneration went back from {first['observedGeneration']}"
+    known = {each["type"]: each for each in first.get("conditions", ())}
+    for condition in then.get("conditions", ()):
+        was = known.get(condition["type"])
+        if was is not None and was["status"] == condition["status"]:
+            moved = was["lastTransitionTime"] != condition["lastTransitionTime"]
+            if moved:
+                yield f"{condition['type']} stayed {was['status']} and its time moved"
 
 
 def _broken_for_gitops(status: Status, *, generation: int) -> Iterator[str]:
@@ -68,7 +107,13 @@ def broken_rules(status: Status, *, generation: int) -> Iterator[str]:
     types = [condition.type for condition in status.conditions]
     if len(set(types)) != len(types):
         yield f"a condition type appears twice: {types}"
+    unfinished = any(
+        each.type == ConditionType.READY and each.status == "Unknown" for each in status.conditions
+    )
     for condition in status.conditions:
+        if unfinished and condition.type not in SUMMARY:  # it says what it knew before
+            yield from _broken_by_condition(condition, condition.observed_generation)
+            continue
         yield from _broken_by_condition(condition, generation)
     for diagnosis in status.diagnosis:
         yield from _broken_by_diagnosis(diagnosis)

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +20,16 @@ from paddock.apply.changes import apply_changes
 from paddock.apply.status import write_status
 from paddock.clock import SystemClock
 from paddock.errors import PaddockError
-from paddock.facts import Blocked, Children, Done, Key, Outcome
+from paddock.facts import Blocked, Children, Done, Key, Outcome, Refusal
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
 from paddock.plan.changes import plan_changes
 from paddock.plan.owner import child_labels, owner_references
 from paddock.run import run_operator
 from paddock.settings import Delays, Settings
-from paddock.status.conditions import merge, true
+from paddock.status.conditions import Verdict, false, merge, true
 from paddock.status.failure import with_failure
+from paddock.status.refusals import diagnose_refusal
 from paddock.telemetry.logs import configure
 from paddock.wire import Manifest
 
@@ -52,14 +54,9 @@ class Toy:
             [build_child(model.metadata, model.spec.source)], Children(live), prune=["ConfigMap"]
         )
         refusals = await apply_changes(self._cluster, self._cache, plan.changes)
-        verdict = (
-            true(ConditionType.STALLED, refusals[0].reason, refusals[0].message)
-            if refusals
-            else true(ConditionType.READY, Reason.READY, f"The child holds {model.spec.source}.")
-        )
         conditions = merge(
             model.status.conditions,
-            [verdict],
+            _verdicts(model.spec.source, refusals),
             generation=model.metadata.generation,
             now=CLOCK.now(),
         )
@@ -88,6 +85,13 @@ class Toy:
             return None
         manifest = self._cache.get(kinds.LOCAL_MODELS, key.namespace, key.name)
         return None if manifest is None else LocalModel.model_validate(manifest)
+
+
+def _verdicts(source: str, refusals: Sequence[Refusal]) -> tuple[Verdict, ...]:
+    if not refusals:
+        return (true(ConditionType.READY, Reason.READY, f"The child holds {source}."),)
+    why = refusals[0].reason, diagnose_refusal(refusals[0]).cause
+    return false(ConditionType.READY, *why), true(ConditionType.STALLED, *why)
 
 
 def build_child(owner: ObjectMeta, source: str) -> Manifest:

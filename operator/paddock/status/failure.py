@@ -9,6 +9,7 @@ from paddock.api.localmodel import LocalModelStatus
 from paddock.api.reasons import ConditionType, Reason
 from paddock.errors import PaddockError
 from paddock.status.conditions import Verdict, merge, true, unknown
+from paddock.status.wording import shortened
 
 _Status = TypeVar("_Status", LocalModelStatus, InferencePoolStatus)
 
@@ -19,7 +20,7 @@ def with_failure(
     """Return the status of this generation with Ready unknown; other conditions keep their own."""
     reason = Reason(error.reason)
     kind = ConditionType.RECONCILING if error.retry else ConditionType.STALLED
-    words = " ".join(str(error).split())[:500]
+    words = f"{shortened(str(error))}."
     verdicts: tuple[Verdict, ...] = (
         unknown(ConditionType.READY, reason, words),
         true(kind, reason, words),

@@ -8,6 +8,7 @@ import pytest
 from paddock.local.control_plane import ControlPlane
 from paddock.local.progress import Lines
 from support.chart_site import Site
+from support.status_watch import followed
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,8 @@ def bare_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
     plane = ControlPlane(tmp_path_factory.mktemp("charts"), report=Lines())
     try:
         plane.start()
-        yield plane
+        with followed(plane):
+            yield plane
     finally:
         plane.stop()
 

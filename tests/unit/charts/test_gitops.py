@@ -179,26 +179,31 @@ def test_condition_of_an_older_generation_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("error", "expected", "words"),
     [
-        (InvalidError(422, "It is not valid."), "Failed"),
-        (ApiError(500, "It is broken."), "InProgress"),
+        (InvalidError(422, "It is not valid."), "Failed", "It is not valid."),
+        (
+            ApiError(504, "Timeout: request did\nnot complete within 34s"),
+            "InProgress",
+            "Timeout: request did not complete within 34s.",
+        ),
     ],
 )
 def test_pass_that_failed_on_a_new_spec_is_told_for_that_spec(
-    error: ApiError, expected: str
+    error: ApiError, expected: str, words: str
 ) -> None:
     subject = model(ready=True)
     facts = ModelFacts(model=subject, now=NOW)
     before = status_of_model(facts, plan_model(facts, Settings()), ())
     check_status(before, generation=1)
     after = with_failure(before, error, generation=2, now=NOW)
+    check_status(after, generation=2)
     whole = {
         "metadata": {"generation": 2},
         "status": after.model_dump(by_alias=True, exclude_none=True),
     }
     assert (kstatus(whole), argo_health("LocalModel", whole)[0]) == (expected, AGREEING[expected])
-    assert argo_health("LocalModel", whole)[1] == str(error)
+    assert argo_health("LocalModel", whole)[1] == words
 
 
 @pytest.mark.parametrize(("kind", "story"), STORIES)
