@@ -57,6 +57,8 @@ class Gateways:
         self._states: dict[str, GatewayState] = {}
         self._reports: dict[str, Mapping[str, EnvoyReport]] = {}
         """By namespace and pod uid, what an Envoy said last."""
+        self._had: dict[str, frozenset[str]] = {}
+        """By namespace, the clusters that had pods at some time."""
         self._since: dict[str, tuple[str, float]] = {}
         """By namespace, the version that is written, and since when it was seen so."""
 
@@ -121,7 +123,11 @@ class Gateways:
         written = written_version(facts)
         trusted = written == rendering.version and not afresh
         known = self._reports.get(facts.namespace, {}) if trusted else {}
-        facts = await with_reports(facts, self._client, known, wanted_report(facts, rendering))
+        wanted = wanted_report(facts, rendering)
+        had = self._had.get(facts.namespace, frozenset()) | wanted.reached
+        self._had[facts.namespace] = had
+        lost = had - wanted.reached
+        facts = await with_reports(facts, self._client, known, wanted, lost=lost)
         self._reports[facts.namespace] = facts.reports
         return replace(facts, patient=self._is_patient(facts.namespace, written))
 
@@ -143,6 +149,7 @@ class Gateways:
     def _forget(self, namespace: str) -> None:
         self._states.pop(namespace, None)
         self._reports.pop(namespace, None)
+        self._had.pop(namespace, None)
         self._since.pop(namespace, None)
         self._judge.forget(namespace)
 

@@ -72,17 +72,20 @@ async def with_reports(
     client: httpx.AsyncClient,
     known: Mapping[str, EnvoyReport],
     wanted: EnvoyReport,
+    *,
+    lost: frozenset[str] = frozenset(),
 ) -> GatewayFacts:
-    """Return the facts with what the Envoys say; those known to be as wanted aren't asked."""
+    """Return the facts with what the Envoys say; those known to be as wanted aren't asked.
+
+    Clusters that `lost` their pods have to be found anew, though an Envoy may not have noticed yet.
+    """
     found: dict[str, EnvoyReport] = {}
     for pod in _asked(facts.pods):
         before = known.get(pod.uid, EnvoyReport())
-        if before.versions == wanted.versions and wanted.reached <= before.reached:
-            found[pod.uid] = replace(before, reached=wanted.reached)
-        else:
-            report = await _report(client, pod)
-            if report is not None:
-                found[pod.uid] = report
+        known_good = before.versions == wanted.versions and wanted.reached <= before.reached
+        report = before if known_good else await _report(client, pod)
+        if report is not None:
+            found[pod.uid] = replace(report, reached=report.reached - lost)
     return replace(facts, reports=found)
 
 
