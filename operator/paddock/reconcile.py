@@ -14,7 +14,7 @@ from paddock.apply.finalizers import apply_finalizers
 from paddock.apply.status import write_status
 from paddock.clock import Clock
 from paddock.errors import PaddockError
-from paddock.facts import Blocked, DemandHistory, Done, Key, Kind, Outcome, Refusal
+from paddock.facts import Blocked, DemandHistory, Done, Key, Kind, Outcome, Refusal, Wait
 from paddock.gateways import Gateways
 from paddock.kube.cache import Cache
 from paddock.kube.cluster import Cluster
@@ -27,6 +27,7 @@ from paddock.settings import Settings
 from paddock.status.failure import with_failure
 from paddock.status.happenings import happening
 from paddock.status.model import status_of_model
+from paddock.status.passing import told_status
 from paddock.status.pool import status_of_pool
 from paddock.telemetry.objects import ObjectMeasures
 from paddock.telemetry.spans import span
@@ -52,6 +53,8 @@ class Conductor:
         self._warnings = Warnings(cluster, clock)
         self._memories: dict[Key, PoolMemory] = {}
         self._histories: dict[Key, DemandHistory | None] = {}
+        self._unsaid: dict[Key, float | None] = {}
+        """By pool, since when its status differs from what was told, where it does."""
         self._gateways = Gateways(cluster, cache, settings, clock, client)
 
     async def __call__(self, key: Key) -> Outcome:
@@ -149,6 +152,7 @@ class Conductor:
         if pool is None:
             self._memories.pop(key, PoolMemory()).proofs.forget()
             self._histories.pop(key, None)
+            self._unsaid.pop(key, None)
             self._measures.loads.forget(key)
             return Done()
         memory = self._memories.setdefault(key, PoolMemory())
@@ -167,9 +171,23 @@ class Conductor:
         self._histories[key] = plan.decision.history if plan.decision else None
         with span("apply"):
             refusals = await apply_changes(self._cluster, self._cache, plan.changes)
-        after = status_of_pool(facts, plan, refusals)
+        patience = self._settings.delays.passing
+        after, self._unsaid[key] = told_status(
+            pool.status,
+            status_of_pool(facts, plan, refusals),
+            since=self._unsaid.get(key),
+            now=facts.moment,
+            patience=patience,
+        )
         await self._tell(kinds.INFERENCE_POOLS, pool, after)
-        return _outcome(plan.outcome, refusals)
+        outcome = _outcome(plan.outcome, refusals)
+        return outcome if self._unsaid[key] is None else _soon(outcome, patience)
+
+
+def _soon(outcome: Outcome, seconds: float) -> Outcome:
+    """Come again in so many seconds at the latest, for what is unsaid."""
+    planned = outcome.seconds if isinstance(outcome, Wait) else seconds
+    return Wait(min(planned, seconds), outcome.wake)
 
 
 def _outcome(planned: Outcome, refusals: tuple[Refusal, ...]) -> Outcome:

@@ -79,6 +79,8 @@ class Delays:
     lease_retry: float = 2.0
     settle: float = 0.5
     """How long what happens to an object's children is gathered before the object is looked at."""
+    passing: float = 5.0
+    """How long a state of a pool that passes by itself may stay unsaid."""
     backoff_first: float = 0.5
     backoff_limit: float = 300.0
     progress_poll: float = 2.0

@@ -31,6 +31,7 @@ from support.endings import Ending, differences, ending_of
 from support.gate import PASS, Gate, Request, Rule, Verdict
 from support.loop_world import LoopWorld
 from support.played_node import PlayedNode
+from support.told_writes import told_writes
 
 pytestmark = pytest.mark.contract
 SOURCE = "https://models.example.com/tiny.gguf"
@@ -53,19 +54,23 @@ GATEWAY_BUDGET = 7
 has pods, and the nudges of its one pod.
 """
 
+SLOW_STEP = 1.5
+"""Longer than what is gathered in one pass, so that every state on the way is one to be told."""
 BUDGETS = (("model", MODEL_BUDGET), ("pool", POOL_BUDGET), ("gateway", GATEWAY_BUDGET))
 
 
 @asynccontextmanager
-async def a_world(plane: ControlPlane, folder: Path) -> AsyncIterator[LoopWorld]:
-    """Give a namespace of its own, with a gate and a node."""
+async def a_world(
+    plane: ControlPlane, folder: Path, *, step: float = 0.0
+) -> AsyncIterator[LoopWorld]:
+    """Give a namespace of its own, with a gate and a node that takes so long for each step."""
     namespace = f"t-{secrets.token_hex(4)}"
     await asyncio.to_thread(kubectl, plane, "create", "namespace", namespace)
     gate, cluster = Gate(plane), await connect(str(plane.kubeconfig))
     await gate.start()
     world = LoopWorld(gate, cluster, namespace, folder)
     try:
-        async with PlayedNode(cluster, namespace, names.claim_name("tiny")):
+        async with PlayedNode(cluster, namespace, names.claim_name("tiny"), step=step):
             try:
                 yield world
             finally:
@@ -269,24 +274,26 @@ def objects_of(requests: list[Request]) -> set[str]:
 async def test_model_and_pool_keep_to_their_budgets_of_writes(
     control_plane: ControlPlane, tmp_path: Path, announce: Announce
 ) -> None:
-    async with a_world(control_plane, tmp_path) as world:
+    async with a_world(control_plane, tmp_path, step=SLOW_STEP) as world:
         start(world)
         await world.make("tiny", SOURCE)
         await world.until("Ready", lambda: are_ready(world, (LOCAL_MODELS, "tiny")), PATIENCE)
         await rest(world)
-        for_model = [each.path for each in world.writes()]
+        for_model = world.writes()
         await world.cluster.apply(pool(world, 1024, replicas=1))
         await world.until("Ready", lambda: are_ready(world, (INFERENCE_POOLS, "chat")), PATIENCE)
         await rest(world)
-        later = [each.path for each in world.writes(len(for_model))]
-    for_gateway = [path for path in later if f"/{names.GATEWAY}" in path]
-    for_pool = [path for path in later if path not in for_gateway and "/localmodels/" not in path]
+        later = world.writes(len(for_model))
+    for_gateway = [each for each in later if f"/{names.GATEWAY}" in each.path]
+    for_pool = [
+        each for each in later if each not in for_gateway and "/localmodels/" not in each.path
+    ]
     numbers = zip((for_model, for_pool, for_gateway), BUDGETS, strict=True)
     counts = ", ".join(f"{what} {len(made)} of {most}" for made, (what, most) in numbers)
     announce(f"writes from nothing to Ready: {counts}")
-    assert len(for_model) <= MODEL_BUDGET, for_model
-    assert len(for_pool) <= POOL_BUDGET, for_pool
-    assert len(for_gateway) <= GATEWAY_BUDGET, for_gateway
+    assert len(for_model) <= MODEL_BUDGET, told_writes(for_model)
+    assert len(for_pool) <= POOL_BUDGET, told_writes(for_pool)
+    assert len(for_gateway) <= GATEWAY_BUDGET, told_writes(for_gateway)
 
 
 async def test_happenings_are_told_once_to_who_describes_the_objects(

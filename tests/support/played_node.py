@@ -28,11 +28,15 @@ _MOMENT = "2026-11-21T00:00:00Z"
 class PlayedNode:
     """Plays the node, its volume for the claim, and the pods of one namespace until it is stopped.
 
-    The real scheduler places the pods; the node says now and then that it is well.
+    The real scheduler places the pods; the node says now and then that it is well. Each step of a
+    pod's start takes `step` seconds: its images, and the first token of its engine.
     """
 
-    def __init__(self, cluster: RealCluster, namespace: str, claim: str) -> None:
+    def __init__(
+        self, cluster: RealCluster, namespace: str, claim: str, *, step: float = 0.0
+    ) -> None:
         self._cluster, self._namespace, self._claim = cluster, namespace, claim
+        self._step, self._placed = step, dict[str, float]()
         self.name = f"played-{namespace}"
         self.address = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250)}.9"
         self._task: asyncio.Task[None] | None = None
@@ -43,7 +47,7 @@ class PlayedNode:
         await self._send("POST", "/api/v1/nodes", node)
         await self._send("POST", _VOLUMES, _volume(self.name, self._namespace, self._claim))
         self._servers = [
-            await serve_engine(self.address),
+            await serve_engine(self.address, self._step),
             await self._serve_gateway(),
         ]
         self._task = asyncio.create_task(self._run())
@@ -77,6 +81,9 @@ class PlayedNode:
         if "deletionTimestamp" in pod["metadata"]:
             await self._send("DELETE", path, {"gracePeriodSeconds": 0})
         elif pod["status"].get("phase") == "Pending" and "nodeName" in pod["spec"]:
+            placed = self._placed.setdefault(path, time.monotonic())
+            if time.monotonic() - placed < self._step:
+                return
             name = pod["spec"]["containers"][0]["name"]
             status = _ended() if name == "pull" else _serving(name, self.address)
             await self._send("PATCH", f"{path}/status", {"status": status}, _MERGE)
@@ -169,15 +176,21 @@ def _container(name: str, state: Any, *, ready: bool) -> Any:
     }
 
 
-async def serve_engine(address: str) -> web.AppRunner:
-    """Serve one model as llama-server does, from the digest that the played pull left."""
+async def serve_engine(address: str, seconds: float = 0.0) -> web.AppRunner:
+    """Serve one model as llama-server does, from the digest that the played pull left.
+
+    A token takes so many seconds.
+    """
     blob = f"{names.STORE_PATH}/blobs/{DIGEST.replace(':', '-')}"
     answers: dict[tuple[str, str], Any] = {
         ("GET", "/props"): {"build_info": "played", "model_path": blob},
         ("GET", "/v1/models"): {"data": [{"id": "tiny"}]},
         ("POST", "/v1/completions"): {"choices": [{"text": "."}]},
     }
-    handlers = {place: _answering(answer) for place, answer in answers.items()}
+    handlers = {
+        place: _answering(answer, seconds if "POST" in place else 0.0)
+        for place, answer in answers.items()
+    }
     return await _listening(address, names.ENGINE_PORT, handlers)
 
 
@@ -193,8 +206,9 @@ async def _listening(
     return runner
 
 
-def _answering(answer: Any) -> Handler:
+def _answering(answer: Any, seconds: float) -> Handler:
     async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(seconds)
         response = web.json_response(answer)
         response.force_close()  # whoever asks may be killed: no connection outlives its answer
         return response

@@ -165,7 +165,8 @@ def _scheduled(view: _View) -> Verdict:
         for cause in view.pod_causes:
             if cause.object in homeless | claims:
                 return _from(kind, cause, _serving(view))
-    if sum(pod.scheduled for pod in view.pods) < view.plan.replicas:
+    counted = view.facts.deployment.replicas if view.facts.deployment else 0
+    if min(counted, sum(pod.scheduled for pod in view.pods)) < view.plan.replicas:
         if view.pod_causes and not view.pods:
             return _from(kind, view.pod_causes[0], "")
         return false(kind, Reason.WAITING_FOR_PODS, "The replicas' pods are being made.")
