@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -154,12 +155,22 @@ async def is_whole(world: LoopWorld) -> bool:
 
 
 async def rest(world: LoopWorld) -> None:
-    """Wait until two complete rounds of lists brought no write."""
+    """Wait until two complete rounds of lists brought no write.
+
+    Lists by which an operator starts bring none whatever there is to do: they do not count.
+    """
+    led: dict[int, float] = {}
 
     async def rested() -> bool:
+        newest = world.processes[-1]
+        if "leading" not in newest.log:
+            return False
+        began = led.setdefault(newest.popen.pid, time.monotonic())
         last = max((request.at for request in world.gate.writes), default=0.0)
         lists = Counter(
-            request.path for request in world.gate.requests if request.is_list and request.at > last
+            request.path
+            for request in world.gate.requests
+            if request.is_list and request.at > max(last, began)
         )
         return lists[path_of_config_maps(world)] >= 3
 
