@@ -209,7 +209,7 @@ PROFILE = Profile(
         {"--enable-prefix-caching", "--enable-chunked-prefill", "--dtype", "--quantization",
          "--enable-auto-tool-choice", "--tool-call-parser", "--reasoning-parser",
          "--pipeline-parallel-size", "--swap-space", "--cpu-offload-gb", "--enforce-eager",
-         "--runner", "--convert"}
+         "--runner", "--convert", "--pooler-config"}
     ),
     refuse=refuse,
     run=run,
