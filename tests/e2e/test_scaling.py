@@ -49,7 +49,7 @@ def test_pool_wakes_once_for_hundred_callers_shrinks_without_failing_one_and_sle
         assert (len(failures), set(failures)) == (CALLERS, {None})
         assert scale_ups(world) == 1
         with asking(client) as seen:
-            world.apply(pool(scaling={"min": 0, "max": 2, "targetInFlight": 2}))
+            world.apply(pool(scaling={"max": 2, "targetInFlight": 2}))
             world.until("demand makes two", lambda: len(serving(world)) == 2)
             name = serving(world)[0]["metadata"]["name"]
             world.patch("pod", name, GOES_FIRST)
