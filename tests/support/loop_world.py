@@ -153,12 +153,13 @@ class LoopWorld:
 
     async def settled(self, name: str, source: str, seconds: float = DEADLINE) -> None:
         """Wait until child and status say the source, for this generation."""
+        named = source.partition("?")[0].rpartition("@")[2]
 
         async def told() -> bool:
             model, child = await self.model(name), await self.child(name)
             status = model.get("status", {})
             ready = any(
-                each["type"] == "Ready" and source in each["message"]
+                each["type"] == "Ready" and named in each["message"]
                 for each in status.get("conditions", [])
             )
             current = status.get("observedGeneration") == model["metadata"]["generation"]

@@ -89,7 +89,8 @@ class Toy:
 
 def _verdicts(source: str, refusals: Sequence[Refusal]) -> tuple[Verdict, ...]:
     if not refusals:
-        return (true(ConditionType.READY, Reason.READY, f"The child holds {source}."),)
+        named = source.partition("?")[0].rpartition("@")[2]  # a status holds no credential
+        return (true(ConditionType.READY, Reason.READY, f"The child holds {named}."),)
     why = refusals[0].reason, diagnose_refusal(refusals[0]).cause
     return false(ConditionType.READY, *why), true(ConditionType.STALLED, *why)
 
