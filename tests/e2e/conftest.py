@@ -14,11 +14,20 @@ from paddock.local.sample_model import Sample
 from paddock.local.trial import assembled, install_operator, serve_sample
 from support.collector_image import COLLECTOR_IMAGE
 from support.sample_hub import sample_hub
+from support.status_watch import broken_since, followed
 from support.tiny_model import write_tiny_model
 from support.web_server import Site, serving
 from support.world import World
 
 NAME = "e2e"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_status_keeps_the_rules() -> Iterator[None]:
+    """Judge whatever the module made the operator say, at its end."""
+    yield
+    if broken := broken_since():
+        pytest.fail("\n".join(broken))
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +37,8 @@ def node() -> Iterator[EmbeddedCluster]:
     cluster.down()
     try:
         cluster.up()
-        yield cluster
+        with followed(cluster.plane):
+            yield cluster
     finally:
         cluster.down()
 
