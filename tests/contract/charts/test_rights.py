@@ -29,6 +29,8 @@ OTHER = "https://models.example.com/other.gguf"
 TELEMETRY = {"collector": "Managed", "otlp": {"endpoint": "https://otel.example.com"}}
 PARENT = "infra/public"
 HOST = "models.example.com"
+_NOT_SERVED_YET = "the server doesn't have a resource type"
+"""kubectl's words, on the other stream than its "no", until it is told of new kinds."""
 PICKER = {"name": "picker", "port": 9002, "podLabels": {"app": "picker"}}
 POOLS = "inferencepools.paddock.dev"
 COLLECTORS = ("chat-collector", names.GATEWAY_COLLECTOR)
@@ -337,7 +339,8 @@ def can(site: Site, user: str, verb: str, resource: str, *, namespace: str = "")
             "auth", "can-i", verb, target, *group, f"--as={user}", "-n", namespace or site.namespace
         )
     except LocalError as error:
-        if str(error).rstrip().endswith("no"):
+        words = str(error).rstrip()
+        if words.endswith("no") or _NOT_SERVED_YET in words:
             return False
         raise
     return True
