@@ -58,10 +58,12 @@ class PlayedNode:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        for server in self._servers:
-            await server.cleanup()
         await self._send("DELETE", f"/api/v1/nodes/{self.name}", {})
         await self._send("DELETE", f"{_VOLUMES}/{self.name}", {})
+        # Last: who was killed amid its connecting has been accepted meanwhile. What asyncio accepts
+        # as a server closes it leaves open.
+        for server in self._servers:
+            await server.cleanup()
 
     async def _run(self) -> None:
         beat = 0.0
