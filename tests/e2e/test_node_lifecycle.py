@@ -100,7 +100,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def ready(cluster: EmbeddedCluster, name: str) -> None:
-    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    try:
+        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    except LocalError as error:
+        raise AssertionError(cluster.kubectl("get", "pod", name, "-o", "yaml")) from error
 
 
 def running(cluster: EmbeddedCluster) -> list[int]:
